@@ -1,0 +1,49 @@
+/**
+ * The Internet checksum (RFC 1071): finishing a partial one, and making one from nothing.
+ *
+ * Only for packets that the kernel does not finish itself: a device without vnet header, and our own
+ * ICMP errors. The fast path carries partial sums to the receiver's kernel (PROTOCOL, first byte 0xC, 0xE).
+ *
+ * The trap: in one's complement 0 and 0xffff are the same number, but a UDP checksum field of 0 means
+ * "none" (RFC 768; forbidden in IPv6, RFC 8200 §8.1). So a result of 0 is written as 0xffff.
+ */
+
+/**
+ * Finishes a checksum whose field holds the folded pseudo-header sum: sums from `checksumStart` to the
+ * packet's end and writes the complement. False, and nothing written, where a field lies outside.
+ */
+export function completeChecksum(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  checksumStart: number,
+  checksumOffset: number,
+): boolean {
+  const field = checksumStart + checksumOffset;
+  if (!(checksumStart >= 0 && checksumOffset >= 0 && field + 2 <= length)) return false;
+  const checksum = checksumOf(addBytes(0, bytes, offset + checksumStart, offset + length));
+  writeUint16(bytes, offset + field, checksum === 0 ? 0xffff : checksum);
+  return true;
+}
+
+/** Adds the big-endian 16-bit words of bytes[start, end) to a running sum; an odd last byte counts as a high byte. */
+export function addBytes(sum: number, bytes: Uint8Array, start: number, end: number): number {
+  let total = sum;
+  let at = start;
+  // 65,535 bytes add less than 2^31, so a packet's sum stays an integer that V8 keeps in a register.
+  for (; at + 1 < end; at += 2) total += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
+  return at < end ? total + ((bytes[at] ?? 0) << 8) : total;
+}
+
+/** The checksum of a running sum: folded to 16 bits and complemented. */
+export function checksumOf(sum: number): number {
+  let folded = sum;
+  while (folded > 0xffff) folded = (folded % 0x10000) + Math.floor(folded / 0x10000);
+  return folded ^ 0xffff;
+}
+
+/** Writes two bytes, big-endian. */
+export function writeUint16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >> 8;
+  bytes[at + 1] = value & 0xff;
+}

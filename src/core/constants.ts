@@ -1,0 +1,100 @@
+/**
+ * Every number of the protocol's rules, with its unit and the rule it comes from (docs/protocol.md).
+ *
+ * Sizes and offsets of messages are in wire.ts; what an operator may change is in options.ts.
+ */
+
+/** Age at which the initiator of the current session starts a new one, milliseconds (Limits). */
+export const REKEY_AFTER_MS = 120_000;
+/** Age at which the responder does so itself, because the initiator did not, milliseconds (rule 8). */
+export const RESPONDER_REKEY_AFTER_MS = 165_000;
+/** Age at which a session is neither sealed nor opened with, and wiped, milliseconds (Limits). */
+export const REJECT_AFTER_MS = 180_000;
+/** Datagrams sealed or opened after which a new session is started (Limits). */
+export const REKEY_AFTER_MESSAGES = 2 ** 40;
+/** Counters from here on are never sealed with; the distance to 2^48 covers the replay window (Limits). */
+export const REJECT_AFTER_MESSAGES = 2 ** 48 - 2 ** 13 - 1;
+/** Failed opens of one session after which a new one is started (Limits). */
+export const REKEY_AFTER_FAILED_OPENS = 2 ** 30;
+
+/** Waits between the first INITs of an attempt, milliseconds (rule 5). */
+export const RETRY_FIRST_MS: readonly number[] = [300, 300, 600];
+/** Wait between INITs until the attempt is RETRY_SLOW_FROM_MS old, then the slow one, milliseconds (rule 5). */
+export const RETRY_MS = 1_000;
+export const RETRY_SLOW_FROM_MS = 30_000;
+export const RETRY_SLOW_MS = 5_000;
+/** Each wait is lengthened by up to this share at random (rule 5). */
+export const RETRY_JITTER = 0.2;
+/** Age of an attempt at which it ends without a session, milliseconds (rule 5). */
+export const GIVE_UP_AFTER_MS = 90_000;
+/** Own INITs of a peer that stay answerable. BOUNDED: the oldest is wiped (rule 5). */
+export const PENDING_PER_PEER = 4;
+/** Resends of an INIT with a cookie in one attempt, so that a NAT with a new port a datagram makes no loop (rule 4). */
+export const COOKIE_RESENDS = 3;
+/** Age of an attempt at which its peer's name is worth resolving again, and the wait after that, milliseconds. */
+export const UNANSWERED_EVENT_MS = 5_000;
+export const UNANSWERED_REPEAT_MS = 30_000;
+
+/** Lifetime of a cookie secret; the one before it is still accepted, milliseconds (§3). */
+export const COOKIE_SECRET_MS = 120_000;
+/** How long a received cookie rides in later INITs, milliseconds (rule 4). */
+export const COOKIE_RIDES_MS = 120_000;
+
+/** INITs remembered a key. BOUNDED: the oldest is forgotten (rule 1). */
+export const SEEN_INITS = 4_096;
+/** How long one is remembered, milliseconds (rule 1). */
+export const SEEN_INIT_MS = 600_000;
+/** Answers an INIT draws after the first, and how many of them any source can have (rule 1). */
+export const REPEATED_ANSWERS = 3;
+export const REPEATED_ANSWERS_ANYWHERE = 2;
+/** Nodes whose stamp floor is kept for a pair's key. BOUNDED: the longest unconfirmed goes (rule 2). */
+export const FLOORS_PER_PAIR = 4;
+
+/** Waits before each repetition of the confirming keepalive, measured from the RESP, milliseconds (rule 6). */
+export const CONFIRM_REPEATS_MS: readonly number[] = [300, 1_000, 3_000, 7_000];
+
+/**
+ * Half-open sessions of one node (rule 7). BOUNDED: the oldest goes. As many as INITs of one side stay
+ * answerable: with fewer, a round trip longer than the retries displaces each one before it is confirmed.
+ */
+export const HALF_OPEN_PER_NODE = PENDING_PER_PEER;
+/** Half-open sessions in all, and of nodes that never had a session (rule 7). BOUNDED: the oldest goes. */
+export const HALF_OPEN_TOTAL = 128;
+export const HALF_OPEN_NEWCOMERS = 64;
+/** Life of a half-open session of a node that never had one, milliseconds (rule 7). */
+export const HALF_OPEN_NEWCOMER_MS = 10_000;
+/** Two sessions with opposite initiators born this close may have crossed, milliseconds (rule 8). */
+export const CROSSING_MS = 10_000;
+
+/** Data sent and nothing heard for this long starts a handshake, milliseconds (rule 11). */
+export const UNANSWERED_DATA_MS = 15_000;
+/** Data heard and nothing sent for this long draws one keepalive, milliseconds (rule 11). */
+export const PASSIVE_KEEPALIVE_MS = 10_000;
+/** Silence after which a learned endpoint is forgotten, milliseconds (Limits). */
+export const STALE_AFTER_MS = 180_000;
+
+/** Least time between two path challenges to a peer, milliseconds (rule 12). */
+export const PATH_CHALLENGE_MS = 250;
+/** Least plaintext that draws a path challenge, bytes: the challenge is no longer than its cause (rule 12). */
+export const PATH_CHALLENGE_CAUSE_BYTES = 9;
+
+/** Packets and bytes that wait for a session, a peer and in all. BOUNDED: the oldest is dropped (rule 14). */
+export const WAITING_PACKETS = 128;
+export const WAITING_BYTES = 256 * 1024;
+export const WAITING_BYTES_TOTAL = 16 * 1024 * 1024;
+
+/** Opens a second, of all peers together, of data from another address than its session's (Limits). */
+export const STRANGE_OPENS_PER_SECOND = 5_000;
+/** Share of the total handshake budget that only peers which had a session may use (Limits). */
+export const HANDSHAKE_RESERVED_SHARE = 0.25;
+
+/** Datagrams that wait to be sent by `pollTransmit`. BOUNDED: further ones are dropped and counted. */
+export const TRANSMIT_QUEUE = 4_096;
+/** Events that wait to be read. BOUNDED: further ones are counted. */
+export const EVENT_QUEUE = 1_024;
+/** Addresses remembered as strangers, and the least time between two events of one, milliseconds. */
+export const STRANGERS = 256;
+export const STRANGER_EVENT_MS = 60_000;
+/** ICMP errors a second towards local senders, and the burst (RFC 1812 §4.3.2.8). */
+export const ICMP_PER_SECOND = 100;
+export const ICMP_BURST = 50;

@@ -1,0 +1,27 @@
+/** The one place where a peer's endpoint changes, and its form for the outside. */
+import { type Endpoint, isSameRemote, remoteBytes } from "./address.ts";
+import type { PlainEndpoint } from "./options.ts";
+import type { Peer } from "./peer.ts";
+import type { State } from "./state.ts";
+
+/** Sets the peer's endpoint and reports it; an unchanged remote address is no event. */
+export function moveEndpoint(state: State, peer: Peer, to: Endpoint): void {
+  const from = peer.endpoint;
+  peer.endpoint = to;
+  if (from !== undefined && isSameRemote(from, to)) return;
+  if (from !== undefined) peer.counters.endpointMoves += 1;
+  state.events.push({
+    kind: "endpoint",
+    peer: peer.name,
+    from: from === undefined ? undefined : plainEndpoint(from),
+    to: plainEndpoint(to),
+  });
+}
+
+export function plainEndpoint(endpoint: Endpoint): PlainEndpoint {
+  return {
+    address: remoteBytes(endpoint).slice(),
+    port: endpoint.port,
+    scope: endpoint.scope,
+  };
+}

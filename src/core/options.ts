@@ -1,0 +1,169 @@
+/**
+ * What the core is told and what it tells: peer options in, events and a snapshot out.
+ *
+ * All of it is plain data that survives structured cloning, because the core runs in a worker and the
+ * control side in the main thread. Key bytes go in and never come out; outward a key is its fingerprint.
+ */
+import type { DropCounters } from "./drop-reason.ts";
+import type { Prefix } from "./prefix.ts";
+
+/** How a peer's endpoint may move, PROTOCOL rule 12. */
+export type Roaming = "validated" | "on" | "off";
+
+/** A UDP address as plain data: 16 bytes (IPv4 mapped), port, scope. */
+export interface PlainEndpoint {
+  readonly address: Uint8Array;
+  readonly port: number;
+  readonly scope: number;
+}
+
+export interface PeerOptions {
+  /** Unique among the peers. */
+  readonly name: string;
+  /** 32-byte keys: the first is used to start, all are accepted. They stay the caller's to wipe. */
+  readonly keys: readonly Uint8Array[];
+  /** Resolved addresses of the configured endpoint, in order of preference; may be empty. */
+  readonly endpoints: readonly PlainEndpoint[];
+  /** Whether the config names an endpoint, resolved or not: such a peer's endpoint is never forgotten. */
+  readonly hasConfiguredEndpoint: boolean;
+  /** Inner prefixes that belong to this peer. */
+  readonly allowedIps: readonly Prefix[];
+  /** Seconds between keepalives while nothing else is sent; 0: none but the passive one. */
+  readonly keepaliveSeconds: number;
+  readonly roaming: Roaming;
+}
+
+export interface LimitOptions {
+  /** Failing datagrams a second that one source may send. */
+  readonly sourceRatePerSecond: number;
+  readonly sourceBurst: number;
+  /** Sources tracked. */
+  readonly sources: number;
+  /** Handshakes a second of one peer. */
+  readonly handshakesPerSecond: number;
+  readonly handshakeBurst: number;
+  /** Handshakes a second of all peers together. */
+  readonly handshakesPerSecondTotal: number;
+}
+
+/** PROTOCOL "Limits". */
+export const DEFAULT_LIMITS: LimitOptions = {
+  sourceRatePerSecond: 100,
+  sourceBurst: 200,
+  sources: 4096,
+  handshakesPerSecond: 20,
+  handshakeBurst: 5,
+  handshakesPerSecondTotal: 200,
+};
+
+export interface TunnelOptions {
+  /** 16 random bytes, PROTOCOL §2. */
+  readonly nodeId: Uint8Array;
+  /** Largest inner packet, bytes. */
+  readonly mtu: number;
+  /** UDP port the socket is bound to: an endpoint with an own address and this port is refused. */
+  readonly listenPort: number;
+  /** Own outer addresses, 16 bytes each. */
+  readonly ownAddresses: readonly Uint8Array[];
+  readonly limits: LimitOptions;
+}
+
+/** Something worth a line in the log; drained by `pollEvent`. Instants are not in it: the reader knows when it reads. */
+export type TunnelEvent =
+  /** A session is confirmed; `isNew`: the peer had none (else a rekey). */
+  | {
+      readonly kind: "session";
+      readonly peer: string;
+      readonly isNew: boolean;
+      readonly isInitiator: boolean;
+      readonly fingerprint: string;
+      readonly endpoint: PlainEndpoint | undefined;
+    }
+  /** The last session ended. */
+  | {
+      readonly kind: "down";
+      readonly peer: string;
+      readonly reason: "closed" | "expired" | "stale" | "removed";
+    }
+  /** The endpoint was learned or moved. */
+  | {
+      readonly kind: "endpoint";
+      readonly peer: string;
+      readonly from: PlainEndpoint | undefined;
+      readonly to: PlainEndpoint;
+    }
+  /** A learned endpoint was forgotten after 180 s of silence. */
+  | { readonly kind: "stale"; readonly peer: string; readonly endpointForgotten: boolean }
+  /** Handshakes go unanswered: resolve the peer's name again. */
+  | { readonly kind: "unanswered"; readonly peer: string; readonly seconds: number }
+  /** Datagrams from an address do not open under any key here; at most one a minute an address. */
+  | {
+      readonly kind: "stranger";
+      readonly source: PlainEndpoint;
+      readonly reason: "bad_mac" | "unknown_hint";
+    }
+  /** Events were lost because nobody drained the ring. */
+  | { readonly kind: "lost"; readonly count: number };
+
+export interface PeerCounters {
+  /** Inner packets and bytes delivered to the TUN. */
+  inboundPackets: number;
+  inboundBytes: number;
+  /** Inner packets and bytes sealed. */
+  outboundPackets: number;
+  outboundBytes: number;
+  keepalivesSent: number;
+  keepalivesReceived: number;
+  handshakesStarted: number;
+  handshakesAnswered: number;
+  sessions: number;
+  endpointMoves: number;
+}
+
+export interface SessionSnapshot {
+  readonly slot: "current" | "previous" | "next";
+  readonly isInitiator: boolean;
+  readonly ageMs: number;
+  readonly fingerprint: string;
+  /** Datagrams sealed and highest counter opened. */
+  readonly sent: number;
+  readonly received: number;
+}
+
+export interface PeerSnapshot {
+  readonly name: string;
+  /** "up": a confirmed session younger than 180 s; "connecting": a handshake is under way; "idle": neither. */
+  readonly state: "up" | "connecting" | "idle";
+  /** The address in use, or the first configured one while none is. */
+  readonly endpoint: PlainEndpoint | undefined;
+  readonly isEndpointConfigured: boolean;
+  readonly fingerprints: readonly string[];
+  readonly sessions: readonly SessionSnapshot[];
+  /** Milliseconds since the last authenticated datagram; undefined: none yet. */
+  readonly silentMs: number | undefined;
+  /** Milliseconds since the last confirmed handshake. */
+  readonly handshakeAgeMs: number | undefined;
+  /** The peer's tunnel MTU and keepalive seconds as its handshake said. */
+  readonly remoteMtu: number | undefined;
+  readonly remoteKeepaliveSeconds: number | undefined;
+  readonly waitingPackets: number;
+  readonly counters: Readonly<PeerCounters>;
+}
+
+/** A source that failed checks lately. */
+export interface SourceSnapshot {
+  readonly address: Uint8Array;
+  /** Datagrams charged, and of those refused while its bucket was empty. */
+  readonly charged: number;
+  readonly refused: number;
+}
+
+export interface TunnelSnapshot {
+  readonly peers: readonly PeerSnapshot[];
+  readonly drops: Readonly<DropCounters>;
+  /** Diffie-Hellman computations made on behalf of received messages. */
+  readonly handshakeComputations: number;
+  /** The busiest of the tracked sources, at most 16. */
+  readonly sources: readonly SourceSnapshot[];
+  readonly sessions: number;
+}

@@ -1,0 +1,152 @@
+/**
+ * A peer: the other site, what was configured of it, and what is known of it by the minute.
+ *
+ * The record only; each event that changes it is one function elsewhere (sessions, initiate, roaming,
+ * timers). BOUNDED by the configuration; every table in it states its own bound.
+ */
+import { type Endpoint, endpointFrom } from "./address.ts";
+import { type DeadlineHeap, NOT_IN_HEAP, type Sleeper, TimerTable } from "./deadlines.ts";
+import type { NoiseInitiator } from "./noise.ts";
+import type { LimitOptions, PeerCounters, PeerOptions, PlainEndpoint, Roaming } from "./options.ts";
+import type { Prefix } from "./prefix.ts";
+import type { PskOf } from "./psk.ts";
+import type { SessionOf } from "./session.ts";
+import type { Instant } from "./time.ts";
+import { SECOND_MS } from "./time.ts";
+import { TokenBucket } from "./token-bucket.ts";
+import { WaitingPackets, type WaitingTotal } from "./waiting.ts";
+
+/** A key of a peer, and a session with one. */
+export type Psk = PskOf<Peer>;
+export type Session = SessionOf<Peer>;
+
+/** An own INIT that may still be answered. */
+export interface Pending {
+  readonly peer: Peer;
+  readonly psk: Psk;
+  readonly index: number;
+  readonly noise: NoiseInitiator;
+  /** The 120 bytes as last sent: a resend with a cookie replaces the macs. */
+  readonly init: Uint8Array;
+  /** Microseconds. */
+  readonly stamp: number;
+  readonly sentAt: Instant;
+  readonly to: Endpoint;
+}
+
+/** Handshakes under way with a peer until one succeeds or 90 s have passed. */
+export interface Attempt {
+  readonly startedAt: Instant;
+  /** INITs sent. */
+  tries: number;
+  /** Resends with a cookie. */
+  resends: number;
+  /** Oldest first. BOUNDED: PENDING_PER_PEER. */
+  readonly pendings: Pending[];
+  /** Age of the attempt, milliseconds, at which `unanswered` is reported next. */
+  reportAtMs: number;
+}
+
+/** A cookie received from the peer, opaque here. */
+export interface HeldCookie {
+  readonly bytes: Uint8Array;
+  readonly until: Instant;
+}
+
+/** A path challenge that was sent and not answered. */
+export interface PathChallenge {
+  readonly to: Endpoint;
+  /** 8 bytes. */
+  readonly token: Uint8Array;
+  readonly sentAt: Instant;
+}
+
+/** Confirming keepalives of a session that was not heard. */
+export interface Confirming {
+  readonly session: Session;
+  readonly since: Instant;
+  /** Repetitions sent. */
+  sent: number;
+}
+
+export class Peer implements Sleeper {
+  readonly name: string;
+  readonly allowedIps: readonly Prefix[];
+  readonly hasConfiguredEndpoint: boolean;
+  readonly keepaliveSeconds: number;
+  readonly roaming: Roaming;
+  /** The first is used to start. */
+  psks: readonly Psk[] = [];
+  /** Resolved addresses of the configured endpoint, in order of preference. */
+  configured: readonly Endpoint[];
+  /** The address in use, confirmed by a handshake or by data. */
+  endpoint: Endpoint | undefined;
+  current: Session | undefined;
+  previous: Session | undefined;
+  /** Sessions that wait for their first data, oldest first. BOUNDED: HALF_OPEN_PER_NODE a node. */
+  halfOpen: Session[] = [];
+  attempt: Attempt | undefined;
+  cookie: HeldCookie | undefined;
+  pathChallenge: PathChallenge | undefined;
+  confirming: Confirming | undefined;
+  readonly waiting: WaitingPackets;
+  readonly timers: TimerTable;
+  heapIndex = NOT_IN_HEAP;
+  /** Answered handshakes (after the AEAD). */
+  readonly handshakeBudget: TokenBucket;
+  /** Handshakes that are looked at although their source's bucket is empty. */
+  readonly reservedLane: TokenBucket;
+  /** Whether a confirmed session was reported and its end was not. */
+  isUp = false;
+  lastHeardAt: Instant | undefined;
+  lastHandshakeAt: Instant | undefined;
+  remote: { readonly mtu: number; readonly keepaliveSeconds: number } | undefined;
+  readonly counters: PeerCounters = {
+    inboundPackets: 0,
+    inboundBytes: 0,
+    outboundPackets: 0,
+    outboundBytes: 0,
+    keepalivesSent: 0,
+    keepalivesReceived: 0,
+    handshakesStarted: 0,
+    handshakesAnswered: 0,
+    sessions: 0,
+    endpointMoves: 0,
+  };
+
+  constructor(
+    options: PeerOptions,
+    limits: LimitOptions,
+    shared: { readonly heap: DeadlineHeap<Peer>; readonly waiting: WaitingTotal },
+    now: Instant,
+  ) {
+    this.name = options.name;
+    this.allowedIps = options.allowedIps;
+    this.hasConfiguredEndpoint = options.hasConfiguredEndpoint;
+    this.keepaliveSeconds = options.keepaliveSeconds;
+    this.roaming = options.roaming;
+    this.configured = options.endpoints.map(fromPlain);
+    this.waiting = new WaitingPackets(shared.waiting);
+    this.timers = new TimerTable(() => shared.heap.update(this));
+    const { handshakesPerSecond, handshakeBurst } = limits;
+    this.handshakeBudget = new TokenBucket(handshakesPerSecond, handshakeBurst, now);
+    this.reservedLane = new TokenBucket(handshakesPerSecond, handshakeBurst, now);
+  }
+
+  /** Milliseconds between configured keepalives; Infinity: none. */
+  get keepaliveMs(): number {
+    return this.keepaliveSeconds === 0
+      ? Number.POSITIVE_INFINITY
+      : this.keepaliveSeconds * SECOND_MS;
+  }
+
+  /** Every session that holds keys. */
+  sessions(): Session[] {
+    return [this.current, this.previous, ...this.halfOpen].filter((s) => s !== undefined);
+  }
+}
+
+/** A core endpoint from plain data; the local side is left to the kernel. */
+export function fromPlain(plain: PlainEndpoint): Endpoint {
+  return endpointFrom(plain.address, plain.port, plain.scope);
+}

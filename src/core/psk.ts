@@ -1,0 +1,42 @@
+/**
+ * A pre-shared key as the core holds it: its sub-keys, whose it is, and what was seen under it.
+ *
+ * `Owner` is the peer: peer.ts closes the circle with its alias `Psk`, so that no file imports in one.
+ */
+import type { HandshakeCrypto } from "./crypto.ts";
+import { Floors } from "./floors.ts";
+import { deriveKeyRing, type KeyRing, wipeKeyRing } from "./keys.ts";
+import { SeenInits } from "./seen-inits.ts";
+
+export interface PskOf<Owner> {
+  readonly ring: KeyRing;
+  readonly peer: Owner;
+  readonly seen: SeenInits;
+  readonly floors: Floors;
+}
+
+/** Derives the sub-keys of `key` (32 bytes), which stays the caller's to wipe. */
+export function newPsk<Owner>(key: Uint8Array, peer: Owner, crypto: HandshakeCrypto): PskOf<Owner> {
+  return { ring: deriveKeyRing(crypto, key), peer, seen: new SeenInits(), floors: new Floors() };
+}
+
+/** All keys by the hint that an INIT carries. BOUNDED by the configuration. */
+export class PskTable<Owner> {
+  readonly #byHint = new Map<number, PskOf<Owner>[]>();
+
+  add(psk: PskOf<Owner>): void {
+    this.#byHint.set(psk.ring.hint, [...this.candidates(psk.ring.hint), psk]);
+  }
+
+  remove(psk: PskOf<Owner>, crypto: HandshakeCrypto): void {
+    const rest = this.candidates(psk.ring.hint).filter((other) => other !== psk);
+    if (rest.length > 0) this.#byHint.set(psk.ring.hint, rest);
+    else this.#byHint.delete(psk.ring.hint);
+    wipeKeyRing(crypto, psk.ring);
+  }
+
+  /** The keys with this hint; usually none or one. */
+  candidates(hint: number): readonly PskOf<Owner>[] {
+    return this.#byHint.get(hint) ?? [];
+  }
+}

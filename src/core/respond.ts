@@ -1,0 +1,208 @@
+/**
+ * The responder's half of the handshake: an INIT, checked in the order of rule 1.
+ *
+ * Each step is dearer than the one before and only taken when that one passed; nothing is stored
+ * before the AEAD opened, no Diffie-Hellman is done before the stamp or a cookie showed that the INIT
+ * is not a recording. The trap: an attacker on the path can race a copy of a genuine INIT from an
+ * address of its own, so whatever one copy draws must not starve the other.
+ */
+import { type Endpoint, endpointOfRow, isSameRemote } from "./address.ts";
+import type { DropReason } from "./drop-reason.ts";
+import { NOISE_PROLOGUE } from "./keys.ts";
+import { NoiseResponder } from "./noise.ts";
+import type { Peer, Psk } from "./peer.ts";
+import { MESSAGE } from "./rows.ts";
+import { keepHalfOpen, makeSession } from "./sessions.ts";
+import { freshIndex, type State, transmit } from "./state.ts";
+import type { Instant } from "./time.ts";
+import {
+  decodeInitPayload,
+  encodeRespPayload,
+  INIT,
+  type InitPayload,
+  newResp,
+  RESP,
+  viewOf,
+} from "./wire.ts";
+
+/** A datagram and the message row it came in. */
+export interface Received {
+  readonly bytes: Uint8Array;
+  readonly rows: Int32Array;
+  readonly base: number;
+}
+
+/** An INIT whose mac was verified. */
+interface Genuine {
+  readonly init: Uint8Array;
+  readonly psk: Psk;
+  readonly source: Endpoint;
+}
+
+/** Handles an INIT of the right size and version. Returns why it was dropped, or undefined. */
+export function receiveInit(
+  state: State,
+  received: Received,
+  now: Instant,
+): DropReason | undefined {
+  const { bytes: init, rows, base } = received;
+  const psk = findPsk(state, init);
+  if (typeof psk === "string") return psk;
+  const genuine = { init, psk, source: endpointOfRow(rows, base) };
+  if (psk.seen.has(macOf(init), now)) return repeatAnswer(state, genuine, now);
+  const isLimited = state.sources.isEmpty(rows, base + MESSAGE.REMOTE, now);
+  if (isLimited && !psk.peer.reservedLane.take(now)) return "source_limited";
+  const noise = new NoiseResponder(state.crypto, psk.ring.noise, prologueOf(init));
+  const fault = proceed(state, genuine, noise, now);
+  noise.wipe();
+  return fault;
+}
+
+/** AEAD, then what stands before the Diffie-Hellman, then the answer. */
+function proceed(
+  state: State,
+  genuine: Genuine,
+  noise: NoiseResponder,
+  now: Instant,
+): DropReason | undefined {
+  const payload = openInit(noise, genuine.init);
+  if (payload === undefined) return "handshake_failed";
+  return judge(state, genuine, payload, now) ?? answer(state, genuine, noise, payload, now);
+}
+
+/** The key whose mac the INIT carries, or why there is none. */
+function findPsk(state: State, init: Uint8Array): Psk | DropReason {
+  const { crypto } = state;
+  const candidates = state.psks.candidates(viewOf(init).getUint16(INIT.hint, true));
+  if (candidates.length === 0) return "unknown_hint";
+  const covered = [init.subarray(0, INIT.mac)];
+  const given = macOf(init);
+  const size = INIT.SIZE - INIT.mac;
+  const match = candidates.find((psk) =>
+    crypto.equal(crypto.blake2b(size, covered, psk.ring.mac), given),
+  );
+  return match ?? "bad_mac";
+}
+
+/** The same INIT again draws what it drew before, a bounded number of times. */
+function repeatAnswer(state: State, genuine: Genuine, now: Instant): DropReason | undefined {
+  const { init, psk, source } = genuine;
+  const drawn = psk.seen.repeat(macOf(init), isPeerEndpoint(psk.peer, source));
+  if (drawn?.kind === "resp") transmit(state, drawn.bytes, source);
+  // A cookie is bound to an address: a copy from another address gets one of its own.
+  else if (drawn?.kind === "challenge") sendChallenge(state, genuine, drawn.nodeId, now);
+  return "replayed_init";
+}
+
+function isPeerEndpoint(peer: Peer, source: Endpoint): boolean {
+  const known = peer.endpoint === undefined ? peer.configured : [peer.endpoint, ...peer.configured];
+  return known.some((endpoint) => isSameRemote(endpoint, source));
+}
+
+function openInit(noise: NoiseResponder, init: Uint8Array): InitPayload | undefined {
+  const payload = noise.readFirst(init.subarray(INIT.ephemeral, INIT.cookieMac));
+  return payload === undefined ? undefined : decodeInitPayload(payload);
+}
+
+/** What stands before the Diffie-Hellman: own reflection, a stamp that may be old, a limit. */
+function judge(
+  state: State,
+  genuine: Genuine,
+  payload: InitPayload,
+  now: Instant,
+): DropReason | undefined {
+  const { init, psk } = genuine;
+  const { nodeId } = payload;
+  const isOwn = state.crypto.equal(nodeId, state.nodeId);
+  if (!isOwn && !isFresh(state, genuine, payload, now)) {
+    psk.seen.remember(macOf(init), { kind: "challenge", nodeId }, now);
+    sendChallenge(state, genuine, nodeId, now);
+    return "challenged";
+  }
+  const fault = isOwn ? "own_node" : limitFault(state, psk, payload, now);
+  if (fault !== undefined) psk.seen.remember(macOf(init), { kind: "nothing" }, now);
+  return fault;
+}
+
+/** No recording: its stamp is above what was confirmed, or its address answered for it. */
+function isFresh(state: State, genuine: Genuine, payload: InitPayload, now: Instant): boolean {
+  const { init, psk, source } = genuine;
+  const { nodeId, stamp } = payload;
+  return psk.floors.isAbove(nodeId, stamp) || state.cookies.isValid(init, psk, nodeId, source, now);
+}
+
+/** An INIT older than one that waits, and the budgets, with a share for peers that had a session. */
+function limitFault(
+  state: State,
+  psk: Psk,
+  payload: InitPayload,
+  now: Instant,
+): DropReason | undefined {
+  const { peer, floors } = psk;
+  const { nodeId, stamp } = payload;
+  const isOlder = peer.halfOpen.some(
+    (waiting) => waiting.stamp > stamp && state.crypto.equal(waiting.node.nodeId, nodeId),
+  );
+  if (isOlder) return "old_stamp";
+  if (!peer.handshakeBudget.take(now)) return "handshake_budget";
+  const { all, reserved } = state.handshakes;
+  if (all.take(now) || (floors.has(nodeId) && reserved.take(now))) return undefined;
+  return "handshake_budget";
+}
+
+/** The Diffie-Hellman, the RESP, and a session that waits for its first data. */
+function answer(
+  state: State,
+  genuine: Genuine,
+  noise: NoiseResponder,
+  payload: InitPayload,
+  now: Instant,
+): DropReason | undefined {
+  const { init, psk, source } = genuine;
+  const { peer } = psk;
+  const initiatorIndex = viewOf(init).getUint32(INIT.senderIndex, true);
+  const resp = newResp(freshIndex(state), initiatorIndex);
+  const { nodeId, mtu } = state;
+  state.handshakeComputations += 1;
+  const info = { nodeId, mtu, keepaliveSeconds: peer.keepaliveSeconds };
+  const second = noise.writeSecond(encodeRespPayload(resp, info));
+  if (second === undefined) return "handshake_failed";
+  const session = makeSession(state, {
+    peer,
+    psk,
+    isInitiator: false,
+    localIndex: viewOf(resp).getUint32(RESP.senderIndex, true),
+    remoteIndex: initiatorIndex,
+    born: now,
+    stamp: payload.stamp,
+    node: payload,
+    path: source,
+    keys: second.keys,
+  });
+  if (session === undefined) return "key_table_full";
+  keepHalfOpen(state, session);
+  resp.set(second.message, RESP.ephemeral);
+  const macParts = [resp.subarray(0, RESP.mac), macOf(init)];
+  resp.set(state.crypto.blake2b(RESP.SIZE - RESP.mac, macParts, psk.ring.mac), RESP.mac);
+  psk.seen.remember(macOf(init), { kind: "resp", bytes: resp }, now);
+  peer.counters.handshakesAnswered += 1;
+  transmit(state, resp, source);
+  return undefined;
+}
+
+function sendChallenge(state: State, genuine: Genuine, nodeId: Uint8Array, now: Instant): void {
+  const { init, psk, source } = genuine;
+  const senderIndex = viewOf(init).getUint32(INIT.senderIndex, true);
+  transmit(state, state.cookies.challenge(init, senderIndex, psk, nodeId, source, now), source);
+}
+
+function prologueOf(init: Uint8Array): Uint8Array {
+  const prologue = new Uint8Array(NOISE_PROLOGUE.length + INIT.ephemeral);
+  prologue.set(NOISE_PROLOGUE);
+  prologue.set(init.subarray(0, INIT.ephemeral), NOISE_PROLOGUE.length);
+  return prologue;
+}
+
+function macOf(init: Uint8Array): Uint8Array {
+  return init.subarray(INIT.mac, INIT.SIZE);
+}

@@ -1,0 +1,122 @@
+/**
+ * How a peer's endpoint is learned and moves (rule 12).
+ *
+ * Only data on the current session with its highest counter so far may ask for a move, so a replay
+ * never steers us. In the mode "validated" the new address must show that it receives what we send:
+ * by answering a path challenge, or because the handshake's answer went there and was confirmed from
+ * there, which is the same proof.
+ */
+import { type Endpoint, endpointOfRow, isRowFrom, isSameRemote, remoteBytes } from "./address.ts";
+import { PATH_CHALLENGE_CAUSE_BYTES, PATH_CHALLENGE_MS } from "./constants.ts";
+import { sendPathChallenge } from "./control.ts";
+import { moveEndpoint } from "./endpoints.ts";
+import type { Peer, Session } from "./peer.ts";
+import { MESSAGE } from "./rows.ts";
+import type { State } from "./state.ts";
+import type { Instant } from "./time.ts";
+
+/** Data on the current session, its highest counter so far, came in message row `base`. */
+export interface Arrival {
+  readonly session: Session;
+  readonly rows: Int32Array;
+  readonly base: number;
+  readonly plaintextBytes: number;
+  /** It was the first on its session. */
+  readonly isConfirming: boolean;
+}
+
+/** Learns the endpoint from an arrival, or starts to validate it. */
+export function considerEndpoint(state: State, arrival: Arrival, now: Instant): void {
+  const { session, rows, base } = arrival;
+  const { peer } = session;
+  if (peer.endpoint !== undefined && isRowFrom(rows, base, peer.endpoint)) {
+    followLocalSide(peer, peer.endpoint, rows, base);
+    return;
+  }
+  if (!isPossible(state, rows, base)) return;
+  if (isTrusted(peer, arrival)) {
+    moveEndpoint(state, peer, endpointOfRow(rows, base));
+  } else if (peer.roaming === "validated") {
+    challengePath(state, arrival, now);
+  } else if (peer.endpoint === undefined && peer.configured[0] !== undefined) {
+    moveEndpoint(state, peer, peer.configured[0]);
+  }
+}
+
+function isTrusted(peer: Peer, arrival: Arrival): boolean {
+  if (peer.roaming === "off") return peer.endpoint === undefined && !peer.hasConfiguredEndpoint;
+  if (peer.endpoint === undefined || peer.roaming === "on") return true;
+  const { session, rows, base } = arrival;
+  return arrival.isConfirming && isRowFrom(rows, base, session.path);
+}
+
+/** At most one challenge in 250 ms, and only for data at least as long as itself. */
+function challengePath(state: State, arrival: Arrival, now: Instant): void {
+  const { session, rows, base, plaintextBytes } = arrival;
+  const { peer } = session;
+  if (plaintextBytes < PATH_CHALLENGE_CAUSE_BYTES) return;
+  const last = peer.pathChallenge;
+  if (last !== undefined && now - last.sentAt < PATH_CHALLENGE_MS) return;
+  const to = endpointOfRow(rows, base);
+  const isSame = last !== undefined && isSameRemote(last.to, to);
+  const token = isSame ? last.token : state.crypto.random(8);
+  peer.pathChallenge = { to, token, sentAt: now };
+  sendPathChallenge(state, session, token, to, now);
+}
+
+/**
+ * The peer addresses us under another of our addresses: replies leave from that one. Where the kernel
+ * chooses the address it stays so, because that choice follows a change of our own addresses at once.
+ */
+function followLocalSide(peer: Peer, endpoint: Endpoint, rows: Int32Array, base: number): void {
+  const { local } = endpoint;
+  if (isUnspecified(local)) return;
+  const start = base + MESSAGE.LOCAL;
+  if (
+    rows[start] === local[0] &&
+    rows[start + 1] === local[1] &&
+    rows[start + 2] === local[2] &&
+    rows[start + 3] === local[3] &&
+    rows[base + MESSAGE.DEVICE] === endpoint.device
+  ) {
+    return;
+  }
+  peer.endpoint = endpointOfRow(rows, base);
+}
+
+/** Leaves the choice to the kernel for every peer whose local address this host does not have any more. */
+export function releaseLocalSides(state: State): void {
+  for (const peer of state.peers.values()) {
+    const { endpoint } = peer;
+    if (endpoint === undefined || isUnspecified(endpoint.local)) continue;
+    const local = new Uint8Array(endpoint.local.buffer, endpoint.local.byteOffset, 16);
+    if (state.ownAddresses.some((own) => own.every((byte, index) => byte === local[index])))
+      continue;
+    peer.endpoint = { ...endpoint, local: new Int32Array(4), device: 0 };
+  }
+}
+
+function isUnspecified(words: Int32Array): boolean {
+  return words.every((word) => word === 0);
+}
+
+/** Not port 0, unspecified, multicast or broadcast, nor this host's own socket. */
+function isPossible(state: State, rows: Int32Array, base: number): boolean {
+  const source = endpointOfRow(rows, base);
+  const bytes = remoteBytes(source);
+  if (source.port === 0 || bytes.every((byte) => byte === 0) || bytes[0] === 0xff) return false;
+  if (isMapped(bytes) && !isUnicast4(bytes[12] ?? 0)) return false;
+  if (source.port !== state.listenPort) return true;
+  return !state.ownAddresses.some((own) => own.every((byte, index) => byte === bytes[index]));
+}
+
+function isMapped(bytes: Uint8Array): boolean {
+  return (
+    bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff
+  );
+}
+
+/** RFC 1122 §3.2.1.3: 0/8 is "this host", 224/3 is multicast, reserved and broadcast. */
+function isUnicast4(firstByte: number): boolean {
+  return firstByte > 0 && firstByte < 224;
+}

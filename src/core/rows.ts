@@ -1,0 +1,115 @@
+/**
+ * Rows: how batches cross the border between TypeScript and the addon.
+ *
+ * A batch is an arena of bytes plus an `Int32Array` of fixed-size rows over it, both allocated once.
+ * Four kinds of row exist: a UDP message, an inner packet, a packet to seal, a datagram to open. The
+ * addon exports the same numbers (`layout()`), and they are compared at load, so a mismatch fails at
+ * start. Rows carry super-packets (GSO), TOS, DF, local address and device whether or not the device
+ * at hand offers them; a field that has nothing to say is zero.
+ *
+ * Addresses are 16 raw bytes in network order, IPv4 as ::ffff:a.b.c.d, held as four Int32 words in
+ * memory order (compare them as words; read them through a byte view).
+ */
+
+/** One UDP message: a datagram, or with SEGMENT > 0 a run of equal-size datagrams (the last may be shorter). */
+export const MESSAGE = {
+  /** Byte offset in the arena. */
+  OFFSET: 0,
+  /** Bytes of all datagrams together. */
+  LENGTH: 1,
+  /** Bytes of each datagram of a run (UDP_SEGMENT, UDP_GRO); 0: one datagram. */
+  SEGMENT: 2,
+  /** Send: 0 or -errno. Receive: MESSAGE_TRUNCATED or 0. */
+  STATUS: 3,
+  /** Four words: the other end's address. */
+  REMOTE: 4,
+  /** The other end's UDP port, host order. */
+  PORT: 8,
+  /** IPv6 scope (interface index) of a link-local REMOTE, else 0. */
+  SCOPE: 9,
+  /** Four words: receive, the address that was addressed; send, the address to leave from (zero: kernel's choice). */
+  LOCAL: 10,
+  /** Interface index: receive, where it came in; send, where it must leave (0: by route). */
+  DEVICE: 14,
+  /** IPv4 TOS or IPv6 traffic class, with ECN. */
+  TOS: 15,
+  /** MESSAGE_DONT_FRAGMENT. */
+  FLAGS: 16,
+} as const;
+/** Int32 fields a message row occupies. */
+export const MESSAGE_FIELDS = 20;
+/** STATUS of a received datagram that was longer than its slot; its bytes are worthless. */
+export const MESSAGE_TRUNCATED = 1;
+
+/** One inner IP packet, or super-packet (GSO_TYPE != 0), as `struct virtio_net_hdr` describes it (linux/virtio_net.h). */
+export const PACKET = {
+  OFFSET: 0,
+  LENGTH: 1,
+  /** PACKET_NEEDS_CHECKSUM | PACKET_MORE. */
+  FLAGS: 2,
+  /** VIRTIO_NET_HDR_GSO_*: 0 none, 1 TCPv4, 4 TCPv6, 5 UDP_L4. */
+  GSO_TYPE: 3,
+  /** Payload bytes of each segment. */
+  GSO_SIZE: 4,
+  /** Bytes of IP and transport header, a hint. */
+  HEADER_LENGTH: 5,
+  /** Offset of the transport header in the packet (with PACKET_NEEDS_CHECKSUM). */
+  CHECKSUM_START: 6,
+  /** Offset of the checksum field from CHECKSUM_START. */
+  CHECKSUM_OFFSET: 7,
+  /** Write: 0 or -errno. */
+  STATUS: 8,
+} as const;
+/** Int32 fields a packet row occupies. */
+export const PACKET_FIELDS = 12;
+/** FLAGS: the transport checksum holds only the pseudo-header sum (VIRTIO_NET_HDR_F_NEEDS_CSUM). */
+export const PACKET_NEEDS_CHECKSUM = 1;
+/** FLAGS, write only: the packet goes on in the next row's bytes (one gathered write). */
+export const PACKET_MORE = 2;
+
+/** One packet (or super-packet) to seal into SEGMENTS consecutive datagrams. */
+export const SEAL = {
+  /** Plaintext in the packet arena. */
+  IN_OFFSET: 0,
+  IN_LENGTH: 1,
+  /** Where the first datagram starts in the datagram arena; segments follow one another without gaps. */
+  OUT_OFFSET: 2,
+  /** Filled by the addon: bytes of all datagrams together. */
+  OUT_LENGTH: 3,
+  KEY_SLOT: 4,
+  /** receiver_index of the DATA header. */
+  RECEIVER_INDEX: 5,
+  /** Counter of the first segment; the others count on. Low and high 32 bits. */
+  COUNTER_LOW: 6,
+  COUNTER_HIGH: 7,
+  SEGMENTS: 8,
+  /** As in the packet row. */
+  FLAGS: 9,
+  GSO_TYPE: 10,
+  GSO_SIZE: 11,
+  HEADER_LENGTH: 12,
+  CHECKSUM_START: 13,
+  CHECKSUM_OFFSET: 14,
+  /** Filled by the addon: 0 or -errno. */
+  STATUS: 15,
+} as const;
+/** Int32 fields a seal row occupies. */
+export const SEAL_FIELDS = 16;
+
+/** One DATA datagram to open in place; its header is the associated data and holds the counter. */
+export const OPEN = {
+  OFFSET: 0,
+  /** Bytes of the whole datagram, header and tag included. */
+  LENGTH: 1,
+  KEY_SLOT: 2,
+  /** Filled by the addon: plaintext bytes (they start 16 bytes after OFFSET), or OPEN_FAILED. */
+  STATUS: 3,
+  /** Free for the caller: the message row that the datagram came in. */
+  MESSAGE: 4,
+  /** Free for the caller: 1 where its source paid before the open. */
+  IS_PREPAID: 5,
+} as const;
+/** Int32 fields an open row occupies. */
+export const OPEN_FIELDS = 8;
+/** STATUS of a datagram whose tag did not verify; its bytes in the arena are worthless. */
+export const OPEN_FAILED = -1;

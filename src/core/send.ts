@@ -1,0 +1,160 @@
+/**
+ * Outbound, TUN to UDP: a batch of packets, each through these steps in this order.
+ *
+ * 1 inner header and length
+ * 2 route by destination; no peer: the local sender gets an ICMP error
+ * 3 session to send on; none: the packet waits and a handshake starts
+ * 4 counters for the row's segments, below the limit
+ * 5 seal, one call for the batch
+ * 6 timers fed
+ * 7 rows for the UDP socket
+ */
+import type { MessageBatch, PacketBatch } from "./batch.ts";
+import { REKEY_AFTER_MESSAGES } from "./constants.ts";
+import type { DropReason } from "./drop-reason.ts";
+import { unreachableReply } from "./icmp.ts";
+import { canStart, startAttempt } from "./initiate.ts";
+import { IPV4_DESTINATION, IPV6_DESTINATION, innerFamily } from "./inner-packet.ts";
+import { noteSent } from "./liveness.ts";
+import type { Peer } from "./peer.ts";
+import { PACKET, PACKET_FIELDS, SEAL, SEAL_FIELDS } from "./rows.ts";
+import { drop, type State } from "./state.ts";
+import type { Instant } from "./time.ts";
+import { writeMessage } from "./transmit-queue.ts";
+import { DATA_OVERHEAD } from "./wire.ts";
+
+/** Bytes of a slot of the ICMP arena: the longest error that is made (RFC 4443 §2.4(c)). */
+export const REPLY_BYTES = 1280;
+
+/** The outbound path with the rows it reuses for every batch. */
+export class Sender {
+  readonly #state: State;
+  readonly #packets: PacketBatch;
+  readonly #outgoing: MessageBatch;
+  readonly #replies: PacketBatch;
+  readonly #seals: Int32Array;
+  /** The peer of each seal row. */
+  readonly #peers: Peer[] = [];
+  #sealCount = 0;
+  #outBytes = 0;
+
+  constructor(state: State, packets: PacketBatch, outgoing: MessageBatch, replies: PacketBatch) {
+    this.#state = state;
+    this.#packets = packets;
+    this.#outgoing = outgoing;
+    this.#replies = replies;
+    this.#seals = new Int32Array(Math.min(packets.capacity, outgoing.capacity) * SEAL_FIELDS);
+  }
+
+  /** Handles every row of the packet batch; leaves datagrams in `outgoing` and ICMP errors in `replies`. */
+  handle(now: Instant): void {
+    this.#outgoing.count = 0;
+    this.#replies.count = 0;
+    this.#sealCount = 0;
+    this.#outBytes = 0;
+    for (let row = 0; row < this.#packets.count; row++) {
+      const reason = this.#prepare(row * PACKET_FIELDS, now);
+      if (reason !== undefined) drop(this.#state, reason);
+    }
+    if (this.#sealCount > 0) this.#seal(now);
+    this.#peers.length = 0;
+  }
+
+  /** Steps 1 to 3. */
+  #prepare(base: number, now: Instant): DropReason | undefined {
+    const { arena, rows } = this.#packets;
+    const offset = at(rows, base + PACKET.OFFSET);
+    const family = innerFamily(arena, offset, at(rows, base + PACKET.LENGTH));
+    if (family === 0) return "outbound_malformed";
+    const { routes } = this.#state;
+    const peer =
+      family === 4
+        ? routes.lookup4(arena, offset + IPV4_DESTINATION)
+        : routes.lookup6(arena, offset + IPV6_DESTINATION);
+    if (peer === undefined) return this.#reject("no_peer", base, now);
+    if (!peer.current?.isUsable(now)) return this.#wait(peer, base, now);
+    if (peer.endpoint === undefined) return this.#reject("no_endpoint", base, now);
+    return this.#addSealRow(peer, base, now);
+  }
+
+  /** Step 4 and the row for step 5. */
+  #addSealRow(peer: Peer, base: number, now: Instant): DropReason | undefined {
+    const session = peer.current;
+    const { rows } = this.#packets;
+    const length = at(rows, base + PACKET.LENGTH);
+    if (this.#outBytes + length + DATA_OVERHEAD > this.#outgoing.arena.length) return "queue_full";
+    const counter = session?.takeCounters(1);
+    if (session === undefined || counter === undefined) return "counter_exhausted";
+    if (session.nextCounter > REKEY_AFTER_MESSAGES) startAttempt(this.#state, peer, now);
+    const seals = this.#seals;
+    const seal = this.#sealCount * SEAL_FIELDS;
+    seals[seal + SEAL.IN_OFFSET] = at(rows, base + PACKET.OFFSET);
+    seals[seal + SEAL.IN_LENGTH] = length;
+    seals[seal + SEAL.OUT_OFFSET] = this.#outBytes;
+    seals[seal + SEAL.KEY_SLOT] = session.sealSlot;
+    seals[seal + SEAL.RECEIVER_INDEX] = session.remoteIndex;
+    seals[seal + SEAL.COUNTER_LOW] = counter % 0x1_0000_0000;
+    seals[seal + SEAL.COUNTER_HIGH] = Math.floor(counter / 0x1_0000_0000);
+    seals[seal + SEAL.SEGMENTS] = 1;
+    for (let field = 0; field < PACKET_META_FIELDS; field++) {
+      seals[seal + SEAL.FLAGS + field] = at(rows, base + PACKET.FLAGS + field);
+    }
+    this.#peers[this.#sealCount] = peer;
+    this.#sealCount += 1;
+    this.#outBytes += length + DATA_OVERHEAD;
+    return undefined;
+  }
+
+  /** Steps 5 to 7. */
+  #seal(now: Instant): void {
+    const { arena } = this.#packets;
+    this.#state.aead.seal(arena, this.#outgoing.arena, this.#seals, this.#sealCount);
+    for (let index = 0; index < this.#sealCount; index++) {
+      const peer = this.#peers[index];
+      const seal = index * SEAL_FIELDS;
+      if (peer?.endpoint === undefined || this.#seals[seal + SEAL.STATUS] !== 0) {
+        drop(this.#state, "seal_failed");
+        continue;
+      }
+      noteSent(peer, true, now);
+      peer.counters.outboundPackets += 1;
+      peer.counters.outboundBytes += at(this.#seals, seal + SEAL.IN_LENGTH);
+      const offset = at(this.#seals, seal + SEAL.OUT_OFFSET);
+      writeMessage(this.#outgoing, offset, at(this.#seals, seal + SEAL.OUT_LENGTH), peer.endpoint);
+    }
+  }
+
+  /** Step 3 without a session. */
+  #wait(peer: Peer, base: number, now: Instant): DropReason | undefined {
+    if (!canStart(peer)) return this.#reject("no_endpoint", base, now);
+    const { arena, rows } = this.#packets;
+    drop(this.#state, "queue_full", peer.waiting.push(arena, rows, base));
+    startAttempt(this.#state, peer, now);
+    return undefined;
+  }
+
+  /** Tells the local sender, as often as the bucket allows. */
+  #reject(reason: DropReason, base: number, now: Instant): DropReason {
+    const { arena, rows } = this.#packets;
+    const { count, capacity } = this.#replies;
+    if (count === capacity || !this.#state.icmp.take(now)) return reason;
+    const offset = at(rows, base + PACKET.OFFSET);
+    const length = at(rows, base + PACKET.LENGTH);
+    const at0 = count * REPLY_BYTES;
+    const bytes = unreachableReply(arena, offset, length, this.#replies.arena, at0);
+    if (bytes === 0) return reason;
+    const row = count * PACKET_FIELDS;
+    this.#replies.rows.fill(0, row, row + PACKET_FIELDS);
+    this.#replies.rows[row + PACKET.OFFSET] = at0;
+    this.#replies.rows[row + PACKET.LENGTH] = bytes;
+    this.#replies.count = count + 1;
+    return reason;
+  }
+}
+
+/** FLAGS to CHECKSUM_OFFSET stand in the same order in packet and seal rows; a test holds that. */
+export const PACKET_META_FIELDS = PACKET.CHECKSUM_OFFSET - PACKET.FLAGS + 1;
+
+function at(rows: Int32Array, index: number): number {
+  return rows[index] ?? 0;
+}

@@ -1,0 +1,216 @@
+/**
+ * The life of sessions in a peer's slots: made, confirmed, installed, ended (rules 6, 7, 8, 15).
+ *
+ * Each function is one event. INVARIANT: a session is in `state.sessions` from its making to its end,
+ * and holds two key slots exactly as long.
+ */
+import type { Endpoint } from "./address.ts";
+import { endAttempt } from "./attempt.ts";
+import {
+  HALF_OPEN_NEWCOMER_MS,
+  HALF_OPEN_NEWCOMERS,
+  HALF_OPEN_PER_NODE,
+  HALF_OPEN_TOTAL,
+  REJECT_AFTER_MS,
+  REKEY_AFTER_MS,
+  RESPONDER_REKEY_AFTER_MS,
+} from "./constants.ts";
+import { plainEndpoint } from "./endpoints.ts";
+import { transportMaterial } from "./keys.ts";
+import type { TransportKeys } from "./noise.ts";
+import type { Peer, Psk, Session } from "./peer.ts";
+import { SessionOf } from "./session.ts";
+import type { State } from "./state.ts";
+import { after, type Instant, NEVER } from "./time.ts";
+import type { NodeInfo } from "./wire.ts";
+
+/** What a finished handshake yields. */
+export interface NewSession {
+  readonly peer: Peer;
+  readonly psk: Psk;
+  readonly isInitiator: boolean;
+  readonly localIndex: number;
+  readonly remoteIndex: number;
+  readonly born: Instant;
+  /** Microseconds. */
+  readonly stamp: number;
+  readonly node: NodeInfo;
+  readonly path: Endpoint;
+  readonly keys: TransportKeys;
+}
+
+/** Loads the keys and registers the session; undefined when no key slot is free. Wipes the keys. */
+export function makeSession(state: State, made: NewSession): Session | undefined {
+  const { crypto, aead } = state;
+  const { keys, isInitiator } = made;
+  const ownKey = isInitiator ? keys.initiatorToResponder : keys.responderToInitiator;
+  const otherKey = isInitiator ? keys.responderToInitiator : keys.initiatorToResponder;
+  const sealMaterial = transportMaterial(crypto, ownKey, keys.hash);
+  const openMaterial = transportMaterial(crypto, otherKey, keys.hash);
+  const sealSlot = aead.load(sealMaterial);
+  const openSlot = sealSlot === undefined ? undefined : aead.load(openMaterial);
+  for (const bytes of [sealMaterial, openMaterial, ownKey, otherKey, keys.hash]) crypto.wipe(bytes);
+  if (sealSlot === undefined) return undefined;
+  if (openSlot === undefined) {
+    aead.wipe(sealSlot);
+    return undefined;
+  }
+  const session = new SessionOf({ ...made, ownNodeId: state.nodeId, sealSlot, openSlot });
+  state.sessions.set(session.localIndex, session);
+  return session;
+}
+
+/** Keeps a responder's session until its first data; displaces what the bounds of rule 7 demand. */
+export function keepHalfOpen(state: State, session: Session): void {
+  const { peer } = session;
+  const ofNode = peer.halfOpen.filter((other) => isSameNode(other, session));
+  if (ofNode.length >= HALF_OPEN_PER_NODE) endSession(state, ofNode[0]);
+  displaceForRoom(state, isNewcomer(session));
+  peer.halfOpen.push(session);
+  state.halfOpen.add(session);
+  armSessionTimers(peer);
+}
+
+/** The first data of a half-open session opened, or the RESP of an own INIT: it is confirmed (rule 6). */
+export function confirmSession(state: State, session: Session, now: Instant): void {
+  const { peer, psk } = session;
+  const isNew = peer.current === undefined;
+  session.isConfirmed = true;
+  peer.lastHandshakeAt = now;
+  peer.counters.sessions += 1;
+  peer.remote = { mtu: session.node.mtu, keepaliveSeconds: session.node.keepaliveSeconds };
+  if (!session.isInitiator) {
+    psk.floors.confirm(session.node.nodeId, session.stamp);
+    leaveHalfOpen(state, session);
+    const losers = peer.halfOpen.filter((s) => isSameNode(s, session) && s.stamp < session.stamp);
+    for (const loser of losers) endSession(state, loser);
+  }
+  install(state, session);
+  if (peer.current === session) {
+    endAttempt(state, peer);
+    peer.timers.clear("unanswered");
+    if (peer.waiting.count > 0) state.flushable.add(peer);
+  }
+  armSessionTimers(peer);
+  reportSession(state, session, isNew);
+}
+
+/** Ends sessions over their age; reports the peer as down when none is left. */
+export function expireSessions(state: State, peer: Peer, now: Instant): void {
+  for (const session of peer.sessions()) {
+    if (expiresAt(session) <= now) removeSession(state, session);
+  }
+  finishRemoval(state, peer, "expired");
+}
+
+/** A close frame arrived on this session, or we send one. Keeps the endpoint. */
+export function closeSession(state: State, session: Session): void {
+  removeSession(state, session);
+  finishRemoval(state, session.peer, "closed");
+}
+
+/** Ends every session of a peer without telling it. */
+export function dropSessions(state: State, peer: Peer): void {
+  for (const session of peer.sessions()) removeSession(state, session);
+  finishRemoval(state, peer, "removed");
+}
+
+/** Takes a session out of its slot and wipes it; the previous one moves up. */
+function removeSession(state: State, session: Session): void {
+  const { peer } = session;
+  if (peer.confirming?.session === session) {
+    peer.confirming = undefined;
+    peer.timers.clear("confirm");
+  }
+  if (peer.current === session) {
+    peer.current = peer.previous;
+    peer.previous = undefined;
+  }
+  if (peer.previous === session) peer.previous = undefined;
+  endSession(state, session);
+}
+
+function finishRemoval(state: State, peer: Peer, reason: "closed" | "expired" | "removed"): void {
+  armSessionTimers(peer);
+  if (peer.current !== undefined || !peer.isUp) return;
+  peer.isUp = false;
+  peer.pathChallenge = undefined;
+  peer.timers.clear("unanswered");
+  peer.timers.clear("passiveKeepalive");
+  state.events.push({ kind: "down", peer: peer.name, reason });
+}
+
+/** The better of the two is current, the other previous; the third is wiped (rule 8). */
+function install(state: State, session: Session): void {
+  const { peer } = session;
+  const { current, previous } = peer;
+  peer.isUp = true;
+  if (current === undefined || session.supersedes(current)) {
+    peer.current = session;
+    peer.previous = current;
+    endSession(state, previous);
+  } else if (previous === undefined || session.supersedes(previous)) {
+    peer.previous = session;
+    endSession(state, previous);
+  } else {
+    endSession(state, session);
+  }
+}
+
+function endSession(state: State, session: Session | undefined): void {
+  if (session === undefined) return;
+  leaveHalfOpen(state, session);
+  state.sessions.delete(session.localIndex);
+  session.end(state.aead);
+}
+
+function leaveHalfOpen(state: State, session: Session): void {
+  if (!state.halfOpen.delete(session)) return;
+  const { peer } = session;
+  peer.halfOpen = peer.halfOpen.filter((other) => other !== session);
+}
+
+/** Newcomers have a share of their own, so that they cannot displace nodes that had a session. */
+function displaceForRoom(state: State, isForNewcomer: boolean): void {
+  const newcomers = [...state.halfOpen].filter(isNewcomer);
+  const isShareFull = isForNewcomer && newcomers.length >= HALF_OPEN_NEWCOMERS;
+  if (!isShareFull && state.halfOpen.size < HALF_OPEN_TOTAL) return;
+  const [oldest] = state.halfOpen;
+  endSession(state, newcomers[0] ?? oldest);
+}
+
+function isNewcomer(session: Session): boolean {
+  return !session.psk.floors.has(session.node.nodeId);
+}
+
+function isSameNode(a: Session, b: Session): boolean {
+  return a.node.nodeId.every((byte, index) => byte === b.node.nodeId[index]);
+}
+
+function armSessionTimers(peer: Peer): void {
+  const { current, timers } = peer;
+  const expiries = peer.sessions().map(expiresAt);
+  timers.set("expire", Math.min(NEVER, ...expiries) as Instant);
+  if (current === undefined) {
+    timers.clear("rekey");
+    return;
+  }
+  const age = current.isInitiator ? REKEY_AFTER_MS : RESPONDER_REKEY_AFTER_MS;
+  timers.set("rekey", after(current.born, age));
+}
+
+function expiresAt(session: Session): Instant {
+  const isShort = !session.isConfirmed && isNewcomer(session);
+  return after(session.born, isShort ? HALF_OPEN_NEWCOMER_MS : REJECT_AFTER_MS);
+}
+
+function reportSession(state: State, session: Session, isNew: boolean): void {
+  state.events.push({
+    kind: "session",
+    peer: session.peer.name,
+    isNew,
+    isInitiator: session.isInitiator,
+    fingerprint: session.psk.ring.fingerprint,
+    endpoint: plainEndpoint(session.path),
+  });
+}

@@ -1,0 +1,73 @@
+/** The state as plain data for status: no key bytes, only fingerprints. */
+
+import { REJECT_AFTER_MS } from "./constants.ts";
+import { plainEndpoint } from "./endpoints.ts";
+import type { PeerSnapshot, SessionSnapshot, TunnelSnapshot } from "./options.ts";
+import type { Peer, Session } from "./peer.ts";
+import type { State } from "./state.ts";
+import type { Instant } from "./time.ts";
+
+/** Everything an operator may see. */
+export function snapshotOf(state: State, now: Instant): TunnelSnapshot {
+  return {
+    peers: [...state.peers.values()].map((peer) => peerSnapshot(peer, now)),
+    drops: { ...state.drops },
+    handshakeComputations: state.handshakeComputations,
+    sources: state.sources.snapshot(),
+    sessions: state.sessions.size,
+  };
+}
+
+function peerSnapshot(peer: Peer, now: Instant): PeerSnapshot {
+  const { remote } = peer;
+  const endpoint = peer.endpoint ?? peer.configured[0];
+  return {
+    name: peer.name,
+    state: stateOf(peer, now),
+    endpoint: endpoint === undefined ? undefined : plainEndpoint(endpoint),
+    isEndpointConfigured: peer.hasConfiguredEndpoint,
+    fingerprints: peer.psks.map((psk) => psk.ring.fingerprint),
+    sessions: sessionSnapshots(peer, now),
+    silentMs: since(peer.lastHeardAt, now),
+    handshakeAgeMs: since(peer.lastHandshakeAt, now),
+    remoteMtu: remote?.mtu,
+    remoteKeepaliveSeconds: remote?.keepaliveSeconds,
+    waitingPackets: peer.waiting.count,
+    counters: { ...peer.counters },
+  };
+}
+
+function stateOf(peer: Peer, now: Instant): PeerSnapshot["state"] {
+  const { current } = peer;
+  if (current !== undefined && now - current.born < REJECT_AFTER_MS) return "up";
+  return peer.attempt === undefined ? "idle" : "connecting";
+}
+
+function sessionSnapshots(peer: Peer, now: Instant): SessionSnapshot[] {
+  const describe = (slot: SessionSnapshot["slot"]) => (session: Session | undefined) =>
+    session === undefined ? [] : [sessionSnapshot(session, slot, now)];
+  return [
+    ...describe("current")(peer.current),
+    ...describe("previous")(peer.previous),
+    ...peer.halfOpen.flatMap(describe("next")),
+  ];
+}
+
+function sessionSnapshot(
+  session: Session,
+  slot: SessionSnapshot["slot"],
+  now: Instant,
+): SessionSnapshot {
+  return {
+    slot,
+    isInitiator: session.isInitiator,
+    ageMs: now - session.born,
+    fingerprint: session.psk.ring.fingerprint,
+    sent: session.nextCounter,
+    received: session.receivedPackets,
+  };
+}
+
+function since(instant: Instant | undefined, now: Instant): number | undefined {
+  return instant === undefined ? undefined : now - instant;
+}

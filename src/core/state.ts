@@ -1,0 +1,133 @@
+/**
+ * What all parts of the core share: the tables, the limits, the queues towards the outside.
+ *
+ * A plain record passed to functions; the tables' bounds stand where they are defined.
+ */
+import type { Endpoint } from "./address.ts";
+import {
+  HANDSHAKE_RESERVED_SHARE,
+  ICMP_BURST,
+  ICMP_PER_SECOND,
+  STRANGE_OPENS_PER_SECOND,
+} from "./constants.ts";
+import { CookieJar } from "./cookie.ts";
+import type { Aead, HandshakeCrypto } from "./crypto.ts";
+import { DeadlineHeap } from "./deadlines.ts";
+import { type DropCounters, type DropReason, dropCounters } from "./drop-reason.ts";
+import { EventQueue } from "./event-queue.ts";
+import { SourceLimiter } from "./limiter.ts";
+import type { LimitOptions, TunnelOptions } from "./options.ts";
+import type { Peer, Pending, Session } from "./peer.ts";
+import { PskTable } from "./psk.ts";
+import { RouteTable } from "./routes.ts";
+import { Strangers } from "./strangers.ts";
+import type { Instant } from "./time.ts";
+import { TokenBucket } from "./token-bucket.ts";
+import { TransmitQueue } from "./transmit-queue.ts";
+import type { WaitingTotal } from "./waiting.ts";
+
+export interface State {
+  readonly crypto: HandshakeCrypto;
+  readonly aead: Aead;
+  /** 16 bytes. */
+  readonly nodeId: Uint8Array;
+  readonly mtu: number;
+  readonly listenPort: number;
+  /** 16 bytes each. */
+  ownAddresses: readonly Uint8Array[];
+  readonly limits: LimitOptions;
+  readonly drops: DropCounters;
+  /** Diffie-Hellman computations caused by received messages. */
+  handshakeComputations: number;
+  readonly peers: Map<string, Peer>;
+  readonly psks: PskTable<Peer>;
+  readonly routes: RouteTable<Peer>;
+  /** Sessions and own INITs by the index that the other side sends. */
+  readonly sessions: Map<number, Session>;
+  readonly pendings: Map<number, Pending>;
+  /** All half-open sessions, oldest first. BOUNDED: HALF_OPEN_TOTAL. */
+  readonly halfOpen: Set<Session>;
+  readonly sources: SourceLimiter;
+  readonly strangeOpens: TokenBucket;
+  readonly handshakes: { readonly all: TokenBucket; readonly reserved: TokenBucket };
+  readonly icmp: TokenBucket;
+  readonly cookies: CookieJar;
+  readonly strangers: Strangers;
+  readonly transmits: TransmitQueue;
+  readonly events: EventQueue;
+  readonly heap: DeadlineHeap<Peer>;
+  readonly waiting: WaitingTotal;
+  /** Peers whose waiting packets can be sent. */
+  readonly flushable: Set<Peer>;
+  /** Wall clock, microseconds since 1970. */
+  wallMicros: number;
+  /** Stamp of the last own INIT, microseconds. */
+  lastStamp: number;
+}
+
+/** An empty state: no peers. */
+export function newState(
+  options: TunnelOptions,
+  environment: { readonly crypto: HandshakeCrypto; readonly aead: Aead },
+  now: Instant,
+): State {
+  const { limits } = options;
+  const total = limits.handshakesPerSecondTotal;
+  const reserved = total * HANDSHAKE_RESERVED_SHARE;
+  return {
+    ...environment,
+    nodeId: options.nodeId,
+    mtu: options.mtu,
+    listenPort: options.listenPort,
+    ownAddresses: options.ownAddresses,
+    limits,
+    drops: dropCounters(),
+    handshakeComputations: 0,
+    peers: new Map(),
+    psks: new PskTable(),
+    routes: new RouteTable(),
+    sessions: new Map(),
+    pendings: new Map(),
+    halfOpen: new Set(),
+    sources: new SourceLimiter(limits, environment.crypto.random(16)),
+    strangeOpens: new TokenBucket(STRANGE_OPENS_PER_SECOND, STRANGE_OPENS_PER_SECOND, now),
+    handshakes: {
+      all: new TokenBucket(total - reserved, total - reserved, now),
+      reserved: new TokenBucket(reserved, reserved, now),
+    },
+    icmp: new TokenBucket(ICMP_PER_SECOND, ICMP_BURST, now),
+    cookies: new CookieJar(environment.crypto, now),
+    strangers: new Strangers(now),
+    transmits: new TransmitQueue(),
+    events: new EventQueue(),
+    heap: new DeadlineHeap(),
+    waiting: { bytes: 0 },
+    flushable: new Set(),
+    wallMicros: 0,
+    lastStamp: 0,
+  };
+}
+
+export function drop(state: State, reason: DropReason, count = 1): void {
+  state.drops[reason] += count;
+}
+
+/** Queues a datagram for `pollTransmit`. */
+export function transmit(state: State, bytes: Uint8Array, to: Endpoint): void {
+  if (!state.transmits.push(bytes, to)) drop(state, "queue_full");
+}
+
+/** A random index that no session and no pending handshake uses. */
+export function freshIndex(state: State): number {
+  for (;;) {
+    const bytes = state.crypto.random(4);
+    const index = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+    if (!state.sessions.has(index) && !state.pendings.has(index)) return index;
+  }
+}
+
+/** The next stamp: the wall clock, but always above the last one (rule 2). */
+export function nextStamp(state: State): number {
+  state.lastStamp = Math.max(Math.floor(state.wallMicros), state.lastStamp + 1);
+  return state.lastStamp;
+}

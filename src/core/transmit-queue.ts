@@ -1,0 +1,61 @@
+/**
+ * Datagrams made outside the packet path (handshakes, keepalives, control frames) until
+ * `pollTransmit` hands them out.
+ */
+import { type Endpoint, writeEndpoint } from "./address.ts";
+import type { MessageBatch } from "./batch.ts";
+import { TRANSMIT_QUEUE } from "./constants.ts";
+import { MESSAGE, MESSAGE_FIELDS } from "./rows.ts";
+
+interface Transmit {
+  readonly bytes: Uint8Array;
+  readonly to: Endpoint;
+}
+
+/** BOUNDED: 4096 datagrams; what does not fit is dropped. */
+export class TransmitQueue {
+  #queue: Transmit[] = [];
+
+  get count(): number {
+    return this.#queue.length;
+  }
+
+  /** Queues a datagram; returns whether there was room. */
+  push(bytes: Uint8Array, to: Endpoint): boolean {
+    if (this.#queue.length >= TRANSMIT_QUEUE) return false;
+    this.#queue.push({ bytes, to });
+    return true;
+  }
+
+  /** Moves as many datagrams as fit into `batch` (from row 0 on), oldest first; sets its count. */
+  drainInto(batch: MessageBatch): void {
+    let offset = 0;
+    batch.count = 0;
+    for (const { bytes, to } of this.#queue) {
+      if (batch.count === batch.capacity || offset + bytes.length > batch.arena.length) break;
+      batch.arena.set(bytes, offset);
+      writeMessage(batch, offset, bytes.length, to);
+      offset += bytes.length;
+    }
+    this.#queue.splice(0, batch.count);
+  }
+}
+
+/** Adds the row of one datagram that lies at `offset` of the batch's arena. */
+export function writeMessage(
+  batch: MessageBatch,
+  offset: number,
+  length: number,
+  to: Endpoint,
+): void {
+  const base = batch.count * MESSAGE_FIELDS;
+  const { rows } = batch;
+  rows[base + MESSAGE.OFFSET] = offset;
+  rows[base + MESSAGE.LENGTH] = length;
+  rows[base + MESSAGE.SEGMENT] = 0;
+  rows[base + MESSAGE.STATUS] = 0;
+  rows[base + MESSAGE.TOS] = 0;
+  rows[base + MESSAGE.FLAGS] = 0;
+  writeEndpoint(rows, base, to);
+  batch.count += 1;
+}

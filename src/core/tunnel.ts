@@ -1,0 +1,252 @@
+/**
+ * The core's public face: a tunnel that knows no sockets, files, clocks or timers.
+ *
+ * Order of use, once a turn of the engine's loop: `setWallClock`; `handleTimeout`; `pollTransmit`
+ * until 0, sending `outgoing` each time; fill `datagrams`, `handleDatagrams`, write `delivered`,
+ * `pollTransmit` until 0; fill `packets`, `handlePackets`, send `outgoing`, write `replies`,
+ * `pollTransmit` until 0; then `pollTimeout` and `pollEvent` until undefined. The trap: waiting
+ * packets are sent through the `packets` batch, so its rows must be handled before `pollTransmit`.
+ */
+
+import { endAttempt } from "./attempt.ts";
+import { type MessageBatch, messageBatch, type PacketBatch, packetBatch } from "./batch.ts";
+import { sendClose } from "./control.ts";
+import type { Aead, HandshakeCrypto } from "./crypto.ts";
+import { TIMERS } from "./deadlines.ts";
+import { startAttempt } from "./initiate.ts";
+import { armKeepalive } from "./liveness.ts";
+import type {
+  PeerOptions,
+  PlainEndpoint,
+  TunnelEvent,
+  TunnelOptions,
+  TunnelSnapshot,
+} from "./options.ts";
+import { fromPlain, Peer } from "./peer.ts";
+import { newPsk } from "./psk.ts";
+import { Receiver } from "./receive.ts";
+import { releaseLocalSides } from "./roaming.ts";
+import { REPLY_BYTES, Sender } from "./send.ts";
+import { closeSession, dropSessions } from "./sessions.ts";
+import { snapshotOf } from "./snapshot.ts";
+import { drop, newState, type State } from "./state.ts";
+import type { Instant } from "./time.ts";
+import { handleTimers } from "./timers.ts";
+import { DATA_OVERHEAD } from "./wire.ts";
+
+/** Rows of each batch. */
+export const BATCH_ROWS = 128;
+/** ICMP errors made in one batch at most. */
+const REPLY_ROWS = 16;
+/** Bytes by which a datagram slot is longer than the longest valid datagram, so that a longer one shows as truncated. */
+const SLOT_SLACK = 64;
+/** Slots start on their own cache line. */
+const SLOT_ALIGN = 64;
+
+/** The batches a tunnel works on; the engine fills and empties them. */
+export interface TunnelBuffers {
+  /** In: datagrams received; row i lies at i * `datagramStride`. Opened in place. */
+  readonly datagrams: MessageBatch;
+  readonly datagramStride: number;
+  /** In: packets read from the TUN; row i lies at i * `packetStride`, no headroom. */
+  readonly packets: PacketBatch;
+  readonly packetStride: number;
+  /** Out: datagrams to send. */
+  readonly outgoing: MessageBatch;
+  /** Out: packets to write to the TUN, lying in the datagrams' arena. */
+  readonly delivered: PacketBatch;
+  /** Out: ICMP errors to write to the TUN, in an arena of their own. */
+  readonly replies: PacketBatch;
+}
+
+/** When `handleTimeout` has something to do, and what. */
+export interface Deadline {
+  readonly at: Instant;
+  readonly reason: string;
+}
+
+export class Tunnel {
+  readonly buffers: TunnelBuffers;
+  readonly #state: State;
+  readonly #receiver: Receiver;
+  readonly #sender: Sender;
+
+  constructor(
+    options: TunnelOptions,
+    environment: { readonly crypto: HandshakeCrypto; readonly aead: Aead },
+    buffers: TunnelBuffers,
+    now: Instant,
+  ) {
+    this.buffers = buffers;
+    this.#state = newState(options, environment, now);
+    this.#receiver = new Receiver(this.#state, buffers.datagrams, buffers.delivered);
+    this.#sender = new Sender(this.#state, buffers.packets, buffers.outgoing, buffers.replies);
+  }
+
+  /** Microseconds since 1970 of the wall clock, the stamp of handshakes. */
+  setWallClock(micros: number): void {
+    this.#state.wallMicros = micros;
+  }
+
+  /** Consumes the rows of `datagrams`; leaves the packets to write in `delivered`. */
+  handleDatagrams(now: Instant): void {
+    this.#receiver.handle(now);
+    this.buffers.datagrams.count = 0;
+  }
+
+  /** Consumes the rows of `packets`; leaves datagrams in `outgoing` and ICMP errors in `replies`. */
+  handlePackets(now: Instant): void {
+    this.#sender.handle(now);
+    this.buffers.packets.count = 0;
+  }
+
+  /** Handles every timer that is due; before the deadline it does nothing. */
+  handleTimeout(now: Instant): void {
+    handleTimers(this.#state, now);
+  }
+
+  /** The next deadline; every other method can change it, and asking more often is harmless. */
+  pollTimeout(): Deadline | undefined {
+    const peer = this.#state.heap.first();
+    const earliest = peer?.timers.earliest();
+    if (peer === undefined || earliest === undefined) return undefined;
+    return { at: peer.timers.wakeAt, reason: TIMERS[earliest.timer] };
+  }
+
+  /** Fills `outgoing` with datagrams that timers, handshakes and waiting packets made; returns its count. */
+  pollTransmit(now: Instant): number {
+    const { transmits } = this.#state;
+    if (transmits.count > 0) {
+      transmits.drainInto(this.buffers.outgoing);
+      return this.buffers.outgoing.count;
+    }
+    return this.#flushWaiting(now);
+  }
+
+  /** The next event, or undefined. */
+  pollEvent(): TunnelEvent | undefined {
+    return this.#state.events.shift();
+  }
+
+  /** Adds a peer and, where it can be reached, starts a handshake. Throws when the name is taken. */
+  addPeer(options: PeerOptions, now: Instant): void {
+    const state = this.#state;
+    if (state.peers.has(options.name)) throw new Error(`peer ${options.name} exists`);
+    const peer = new Peer(options, state.limits, state, now);
+    peer.psks = options.keys.map((key) => newPsk(key, peer, state.crypto));
+    for (const psk of peer.psks) state.psks.add(psk);
+    for (const prefix of peer.allowedIps) state.routes.insert(prefix, peer);
+    state.peers.set(peer.name, peer);
+    armKeepalive(peer, now);
+    startAttempt(state, peer, now);
+  }
+
+  /** Closes the peer's sessions and forgets it. */
+  removePeer(name: string, now: Instant): void {
+    const state = this.#state;
+    const peer = state.peers.get(name);
+    if (peer === undefined) return;
+    this.#closeSessions(peer, now);
+    endAttempt(state, peer);
+    dropSessions(state, peer);
+    peer.waiting.clear();
+    state.flushable.delete(peer);
+    state.routes.removeValue(peer);
+    for (const psk of peer.psks) state.psks.remove(psk, state.crypto);
+    state.peers.delete(name);
+    state.heap.remove(peer);
+  }
+
+  /** New addresses of a configured endpoint; an empty list keeps the old ones. */
+  setEndpoints(name: string, endpoints: readonly PlainEndpoint[], now: Instant): void {
+    const peer = this.#state.peers.get(name);
+    if (peer === undefined || endpoints.length === 0) return;
+    const hadNone = peer.configured.length === 0;
+    peer.configured = endpoints.map(fromPlain);
+    if (peer.current !== undefined) return;
+    if (peer.attempt !== undefined && hadNone) peer.timers.set("retry", now);
+    startAttempt(this.#state, peer, now);
+  }
+
+  /**
+   * Own outer addresses, 16 bytes each: never accepted as a peer's endpoint on our port, and the only
+   * ones that replies are made to leave from.
+   */
+  setOwnAddresses(addresses: readonly Uint8Array[]): void {
+    this.#state.ownAddresses = addresses;
+    releaseLocalSides(this.#state);
+  }
+
+  /** Starts a handshake with the peer. */
+  rekey(name: string, now: Instant): void {
+    const peer = this.#state.peers.get(name);
+    if (peer !== undefined) startAttempt(this.#state, peer, now);
+  }
+
+  /** Queues a close frame on every session and ends it; drain `pollTransmit`, then `wipe`. */
+  close(now: Instant): void {
+    for (const peer of this.#state.peers.values()) this.#closeSessions(peer, now);
+  }
+
+  /** Wipes every key. The tunnel is not usable afterwards. */
+  wipe(): void {
+    const state = this.#state;
+    for (const peer of state.peers.values()) {
+      endAttempt(state, peer);
+      dropSessions(state, peer);
+      for (const psk of peer.psks) state.psks.remove(psk, state.crypto);
+    }
+  }
+
+  snapshot(now: Instant): TunnelSnapshot {
+    return snapshotOf(this.#state, now);
+  }
+
+  /** Counts a failure that only the engine can see. */
+  countDrop(reason: "udp_send" | "tun_write", count: number): void {
+    drop(this.#state, reason, count);
+  }
+
+  #closeSessions(peer: Peer, now: Instant): void {
+    for (const session of [peer.current, peer.previous]) {
+      if (session === undefined) continue;
+      if (peer.endpoint !== undefined) sendClose(this.#state, session, peer.endpoint, now);
+      closeSession(this.#state, session);
+    }
+  }
+
+  /** Waiting packets take the packets' own way, a batch at a time. */
+  #flushWaiting(now: Instant): number {
+    const { flushable } = this.#state;
+    for (const peer of flushable) {
+      while (peer.waiting.count > 0 && peer.current?.isUsable(now)) {
+        peer.waiting.drainInto(this.buffers.packets);
+        this.handlePackets(now);
+        if (this.buffers.outgoing.count > 0) return this.buffers.outgoing.count;
+      }
+      flushable.delete(peer);
+    }
+    this.buffers.outgoing.count = 0;
+    return 0;
+  }
+}
+
+/** Buffers for inner packets of up to `mtu` bytes. */
+export function tunnelBuffers(mtu: number, rows = BATCH_ROWS): TunnelBuffers {
+  const packetStride = aligned(mtu);
+  const datagramStride = aligned(mtu + DATA_OVERHEAD + SLOT_SLACK);
+  const datagrams = messageBatch(new Uint8Array(rows * datagramStride), rows);
+  return {
+    datagrams,
+    datagramStride,
+    packets: packetBatch(new Uint8Array(rows * packetStride), rows),
+    packetStride,
+    outgoing: messageBatch(new Uint8Array(rows * (mtu + DATA_OVERHEAD)), rows),
+    delivered: packetBatch(datagrams.arena, rows),
+    replies: packetBatch(new Uint8Array(REPLY_ROWS * REPLY_BYTES), REPLY_ROWS),
+  };
+}
+
+function aligned(bytes: number): number {
+  return Math.ceil(bytes / SLOT_ALIGN) * SLOT_ALIGN;
+}

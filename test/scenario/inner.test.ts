@@ -1,0 +1,346 @@
+/**
+ * Inner packets that must not pass: claim C8, rule 13, control frames, and the ICMP answers to local
+ * senders. Bad plaintext is forged under the live session's own keys, as a dishonest peer would.
+ */
+import { describe, expect, it } from "vitest";
+import {
+  hasRightChecksum,
+  ipPacket,
+  PROTOCOL,
+  pingPacket,
+  tcpPacket,
+  udpPacket,
+  viewPacket,
+  withPartialChecksum,
+} from "../helpers/packets.ts";
+import { TYPE } from "../helpers/wire-view.ts";
+import { connect, dropsOf, endpointOf, isUp, sessionIn } from "../sim/observe.ts";
+import {
+  addSite,
+  INNER,
+  LEFT,
+  NETWORKS,
+  newClientPair,
+  newWorld,
+  type Pair,
+  RIGHT,
+} from "../sim/pair.ts";
+
+describe("an inner source", () => {
+  it.each([
+    ["another site's address", "10.2.0.1", INNER.right],
+    ["the receiver's own address", INNER.right, INNER.right],
+    ["an address of nobody", "10.77.0.1", INNER.right],
+    ["the unspecified address", "0.0.0.0", INNER.right],
+    ["loopback", "127.0.0.1", INNER.right],
+    ["broadcast", "255.255.255.255", INNER.right],
+    ["multicast", "224.0.0.1", INNER.right],
+    ["another IPv6 address", "fd00:9::99", INNER.right6],
+    ["the unspecified IPv6 address", "::", INNER.right6],
+    ["IPv6 loopback", "::1", INNER.right6],
+    ["a link-local address", "fe80::1", INNER.right6],
+    ["its own IPv4 address in IPv6 form", "::ffff:10.9.0.1", INNER.right6],
+    ["its own IPv4 address in 6to4 form", "2002:a09:1::1", INNER.right6],
+  ])("that is %s is dropped and counted", (_, source, destination) => {
+    const pair = connected();
+
+    const drops = sendForged(pair, [innerUdp(source, destination)]);
+
+    expect(drops).toEqual({ inner_source: 1 });
+    expect(pair.right.delivered).toEqual([]);
+  });
+
+  it.each([
+    [INNER.left, INNER.right],
+    ["10.1.255.255", INNER.right],
+    [INNER.left6, INNER.right6],
+  ])("%s inside the peer's prefixes is delivered, whole", (source, destination) => {
+    const pair = connected();
+    const packet = innerUdp(source, destination);
+
+    expect(sendForged(pair, [packet])).toEqual({});
+    expect(pair.right.delivered.map(({ bytes }) => bytes)).toEqual([packet]);
+  });
+
+  it("belongs to the peer with the longest prefix, not to every peer whose prefix covers it", () => {
+    const world = newWorld();
+    const [wideKey, narrowKey] = [world.random.bytes(32), world.random.bytes(32)];
+    const hub = addSite(world, {
+      name: "right",
+      addresses: [RIGHT.ip],
+      peers: [
+        { name: "wide", keys: [wideKey], allowedIps: ["10.1.0.0/16"] },
+        { name: "narrow", keys: [narrowKey], allowedIps: ["10.1.5.0/24"] },
+      ],
+    });
+    const wide = addSite(world, {
+      name: "wide",
+      addresses: [LEFT.ip],
+      peers: [{ name: "hub", keys: [wideKey], endpoints: [RIGHT], allowedIps: NETWORKS.right }],
+    });
+    wide.host.send(innerUdp("10.1.4.1", INNER.right), innerUdp("10.1.5.1", INNER.right));
+
+    world.advance(1_000);
+
+    expect(hub.host.delivered.map(({ bytes }) => viewPacket(bytes).source)).toEqual(["10.1.4.1"]);
+    expect(dropsOf(hub.host).inner_source).toBe(1);
+  });
+});
+
+describe("a malformed inner header", () => {
+  const v4 = (): Uint8Array => innerUdp(INNER.left, INNER.right);
+  const v6 = (): Uint8Array => innerUdp(INNER.left6, INNER.right6);
+  it.each<[string, Uint8Array]>([
+    ["IPv4 header length below 5", changed(v4(), 0, 0x44)],
+    ["IPv4 header longer than the packet", changed(v4(), 0, 0x4f)],
+    ["IPv4 total length one too long", changed(v4(), 3, v4().length + 1)],
+    ["IPv4 total length one too short", changed(v4(), 3, v4().length - 1)],
+    ["IPv4 total length zero", changed(v4(), 3, 0)],
+    ["IPv4 with trailing bytes", Uint8Array.of(...v4(), 0, 0)],
+    ["IPv4 cut to 19 bytes", v4().subarray(0, 19)],
+    ["IPv4 of one byte", Uint8Array.of(0x45)],
+    ["IPv6 payload length one too long", changed(v6(), 5, v6().length - 40 + 1)],
+    ["IPv6 payload length one too short", changed(v6(), 5, v6().length - 40 - 1)],
+    ["IPv6 jumbo payload length", changed(changed(v6(), 4, 0), 5, 0)],
+    ["IPv6 payload length near 65,536", changed(changed(v6(), 4, 0xff), 5, 0xf8)],
+    ["IPv6 with trailing bytes", Uint8Array.of(...v6(), 0, 0)],
+    ["IPv6 cut to 39 bytes", v6().subarray(0, 39)],
+  ])("%s is dropped and counted on the way in", (_, plaintext) => {
+    const pair = connected();
+
+    expect(sendForged(pair, [plaintext])).toEqual({ inner_malformed: 1 });
+    expect(pair.right.delivered).toEqual([]);
+  });
+
+  it("of every other version is dropped as unknown content", () => {
+    const pair = connected();
+    const versions = [1, 2, 3, 5, 7, 8, 9, 10, 11, 13, 15];
+
+    const drops = sendForged(
+      pair,
+      versions.map((version) => changed(v4(), 0, (version << 4) | 5)),
+    );
+
+    expect(drops).toEqual({ bad_plaintext: versions.length });
+  });
+
+  it("is dropped and counted on the way out as well", () => {
+    const pair = connected();
+    const mark = pair.world.eve.mark();
+    pair.left.send(
+      changed(v4(), 0, 0x44),
+      changed(v4(), 3, 1),
+      v4().subarray(0, 19),
+      changed(v6(), 5, 0),
+      changed(v4(), 0, 0x75),
+    );
+
+    pair.world.advance(100);
+
+    expect(dropsOf(pair.left)).toEqual({ outbound_malformed: 5 });
+    expect(pair.world.eve.since(mark, TYPE.DATA)).toEqual([]);
+  });
+});
+
+describe("a destination without peer", () => {
+  it.each([
+    ["10.77.0.1", INNER.left, PROTOCOL.ICMP, 3],
+    ["fd77::1", INNER.left6, PROTOCOL.ICMPV6, 1],
+  ])(
+    "%s: dropped, counted, and the local sender gets unreachable",
+    (destination, source, protocol, type) => {
+      const pair = connected();
+      const packet = innerUdp(source, destination);
+      pair.left.send(packet);
+
+      pair.world.advance(10);
+
+      const [reply] = pair.left.icmp;
+      if (reply === undefined) throw new Error("no ICMP error");
+      const view = viewPacket(reply.bytes);
+      expect(view).toMatchObject({ destination: source, protocol });
+      expect(view.transport[0]).toBe(type);
+      expect(view.transport.subarray(8, 8 + 28)).toEqual(packet.subarray(0, 28));
+      expect(dropsOf(pair.left)).toEqual({ no_peer: 1 });
+    },
+  );
+
+  it.each([
+    [
+      "an ICMP error",
+      ipPacket(INNER.left, "10.77.0.1", PROTOCOL.ICMP, Uint8Array.of(3, 1, 0, 0, 0, 0, 0, 0)),
+    ],
+    [
+      "an ICMPv6 error",
+      ipPacket(INNER.left6, "fd77::1", PROTOCOL.ICMPV6, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0)),
+    ],
+    ["a packet to a multicast group", udpPacket(INNER.left, "224.0.0.5", new Uint8Array(4))],
+    ["a packet to an IPv6 multicast group", udpPacket(INNER.left6, "ff02::1", new Uint8Array(4))],
+    ["a later fragment", changed(udpPacket(INNER.left, "10.77.0.1", new Uint8Array(4)), 7, 1)],
+    ["a packet from the unspecified address", udpPacket("0.0.0.0", "10.77.0.1", new Uint8Array(4))],
+  ])("draws no answer to %s", (_, packet) => {
+    const pair = connected();
+    pair.left.send(packet);
+
+    pair.world.advance(10);
+
+    expect(pair.left.icmp).toEqual([]);
+    expect(dropsOf(pair.left)).toEqual({ no_peer: 1 });
+  });
+
+  it("answers a flood of such packets only at a bounded rate", () => {
+    const pair = connected();
+    for (let round = 0; round < 100; round += 1) {
+      for (let index = 0; index < 20; index += 1) pair.left.send(innerUdp(INNER.left, "10.77.0.1"));
+      pair.world.advance(10);
+    }
+
+    expect(dropsOf(pair.left).no_peer).toBe(2_000);
+    expect(pair.left.icmp.length).toBeGreaterThan(10);
+    expect(pair.left.icmp.length).toBeLessThanOrEqual(200);
+  });
+});
+
+describe("a partial checksum", () => {
+  it.each([
+    ["UDP over IPv4", udpPacket(INNER.left, INNER.right, Uint8Array.of(1, 2, 3)), 20, 6],
+    ["TCP over IPv4", tcpPacket(INNER.left, INNER.right, 9, Uint8Array.of(1, 2, 3)), 20, 16],
+    ["UDP over IPv6", udpPacket(INNER.left6, INNER.right6, Uint8Array.of(1, 2, 3)), 40, 6],
+    ["TCP over IPv6", tcpPacket(INNER.left6, INNER.right6, 9, Uint8Array.of(1, 2, 3)), 40, 16],
+  ])("of %s is completed at the other end", (_, packet, start, offset) => {
+    const pair = connected();
+    const partial = withPartialChecksum(packet, offset);
+    expect(hasRightChecksum(partial)).toBe(false);
+    pair.left.sendRow({ bytes: partial, checksum: { start, offset } });
+
+    pair.world.advance(100);
+
+    expect(pair.right.delivered.map(({ bytes }) => [...bytes])).toEqual([[...packet]]);
+  });
+
+  it.each<[string, Uint8Array]>([
+    ["ICMP", pingPacket(INNER.left, INNER.right)],
+    ["ICMPv6", pingPacket(INNER.left6, INNER.right6)],
+    ["a first fragment", changed(udpPacket(INNER.left, INNER.right, new Uint8Array(16)), 6, 0x20)],
+    ["a later fragment", changed(udpPacket(INNER.left, INNER.right, new Uint8Array(16)), 7, 2)],
+    ["a UDP header cut short", ipPacket(INNER.left, INNER.right, PROTOCOL.UDP, new Uint8Array(7))],
+    ["a TCP header cut short", ipPacket(INNER.left, INNER.right, PROTOCOL.TCP, new Uint8Array(19))],
+    ["another protocol", ipPacket(INNER.left, INNER.right, 47, new Uint8Array(40))],
+  ])("claimed for %s is dropped and counted", (_, packet) => {
+    const pair = connected();
+
+    const drops = sendForged(pair, [changed(packet, 0, (packet[0] ?? 0) | 0x80)]);
+
+    expect(drops).toEqual({ inner_checksum: 1 });
+    expect(pair.right.delivered).toEqual([]);
+  });
+});
+
+describe("control frames", () => {
+  /** Exact lengths with the type byte; a probe says its own. */
+  const LENGTHS: Readonly<Record<number, number>> = { 1: 9, 2: 9, 3: 2, 5: 5, 6: 21 };
+  it.each([1, 2, 3, 5, 6])("of type %i pass in their exact length only", (type) => {
+    const exact = LENGTHS[type] ?? 0;
+    const pair = connected();
+    const lengths = Array.from({ length: 64 }, (_, index) => index + 1).filter((n) => n !== exact);
+
+    const drops = sendForged(
+      pair,
+      lengths.map((length) => frame(type, length)),
+    );
+
+    expect(drops).toEqual({ bad_control: lengths.length });
+    expect(isUp(pair.right)).toBe(true);
+  });
+
+  it.each([1, 2, 5, 6])("of type %i in their exact length are no drop", (type) => {
+    const pair = connected();
+
+    expect(sendForged(pair, [frame(type, LENGTHS[type] ?? 0)])).toEqual({});
+    expect(isUp(pair.right)).toBe(true);
+  });
+
+  it("of unknown types 7 to 15 are ignored, so that a later version can add one", () => {
+    const pair = connected();
+    const frames = [7, 8, 9, 10, 11, 12, 13, 14, 15].map((type) => frame(type, 12));
+
+    expect(sendForged(pair, frames)).toEqual({});
+    expect(sessionIn(pair.right, "current")).toBeDefined();
+  });
+
+  it("of type 0 and from 16 on are unknown content", () => {
+    const pair = connected();
+
+    expect(sendForged(pair, [frame(0, 9), frame(0x10, 9), frame(0x3f, 9)])).toEqual({
+      bad_plaintext: 3,
+    });
+  });
+
+  it("a path challenge draws a response of the same length with the same 8 bytes, to the current endpoint", () => {
+    const pair = connected();
+    const mark = pair.world.eve.mark();
+
+    sendForged(pair, [frame(1, 9)], { ip: "203.0.113.9", port: 9 });
+
+    const sent = pair.world.eve.since(mark, TYPE.DATA).filter(({ by }) => by === "right");
+    const responses = sent.filter(({ bytes, to }) => bytes.length === 41 && to.ip === LEFT.ip);
+    expect(responses).toHaveLength(1);
+  });
+
+  it("a path response that nobody asked for moves nothing", () => {
+    const pair = connected();
+
+    expect(sendForged(pair, [frame(2, 9)], { ip: "203.0.113.9", port: 9 })).toEqual({});
+    expect(endpointOf(pair.right)).toBe("192.0.2.1:1194");
+  });
+
+  it("a close ends the session that carried it", () => {
+    const pair = connected();
+
+    sendForged(pair, [frame(3, 2)]);
+
+    expect(sessionIn(pair.right, "current")).toBeUndefined();
+    expect(endpointOf(pair.right)).toBe("192.0.2.1:1194");
+  });
+});
+
+function connected(): Pair {
+  const pair = newClientPair();
+  connect(pair);
+  return pair;
+}
+
+/** Sends each plaintext from left under its live session; returns what right dropped for it. */
+function sendForged(
+  pair: Pair,
+  plaintexts: readonly Uint8Array[],
+  from = pair.left.address,
+): Partial<Record<string, number>> {
+  const before = dropsOf(pair.right);
+  plaintexts.forEach((plaintext, index) => {
+    const datagram = pair.leftSite.aead().forge(plaintext, 1_000 + index);
+    pair.world.eve.inject(pair.right.address, datagram, from);
+  });
+  pair.world.settle();
+  const after = Object.entries(dropsOf(pair.right)).map(
+    ([reason, count]) =>
+      [reason, count - ((before as Record<string, number>)[reason] ?? 0)] as const,
+  );
+  return Object.fromEntries(after.filter(([, count]) => count > 0));
+}
+
+function innerUdp(source: string, destination: string): Uint8Array {
+  return udpPacket(source, destination, Uint8Array.of(1, 2, 3, 4));
+}
+
+function changed(packet: Uint8Array, at: number, value: number): Uint8Array {
+  const copy = packet.slice();
+  copy[at] = value;
+  return copy;
+}
+
+function frame(type: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  bytes[0] = type;
+  return bytes;
+}
