@@ -40,6 +40,8 @@ export const MESSAGE = {
 export const MESSAGE_FIELDS = 20;
 /** STATUS of a received datagram that was longer than its slot; its bytes are worthless. */
 export const MESSAGE_TRUNCATED = 1;
+/** FLAGS: send with DF set, and fail with EMSGSIZE where it does not fit. */
+export const MESSAGE_DONT_FRAGMENT = 1;
 
 /** One inner IP packet, or super-packet (GSO_TYPE != 0), as `struct virtio_net_hdr` describes it (linux/virtio_net.h). */
 export const PACKET = {

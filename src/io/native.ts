@@ -1,0 +1,181 @@
+/**
+ * The typed contract of the addon, and its loading: the only place that names its functions.
+ *
+ * The addon (src/native, C17 on Node-API) is mechanism only: every function is one system call or one
+ * batch of them, or one batch of cipher calls. A negative number is -errno; policy is in the callers. A
+ * wrong argument type throws a TypeError; a row that does not lie inside its arena gets STATUS -EINVAL;
+ * a batch whose slots or rows do not fit its arrays returns -EINVAL. It keeps no static state, so that
+ * two threads can load it; descriptors are shared by them, watches and key slots are not.
+ */
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import {
+  MESSAGE,
+  MESSAGE_DONT_FRAGMENT,
+  MESSAGE_FIELDS,
+  MESSAGE_TRUNCATED,
+  OPEN,
+  OPEN_FAILED,
+  OPEN_FIELDS,
+  PACKET,
+  PACKET_FIELDS,
+  PACKET_MORE,
+  PACKET_NEEDS_CHECKSUM,
+  SEAL,
+  SEAL_FIELDS,
+} from "../core/rows.ts";
+
+/** Functions of the addon. Numbers that can be negative are -errno (linux/errno.h). */
+export interface Native {
+  /** Row fields and constants as the addon was compiled with, in the order of `ROW_LAYOUT`. */
+  layout(): Int32Array;
+
+  /**
+   * Opens /dev/net/tun non-blocking and creates or attaches to `name` (empty: the kernel names it) with
+   * IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, vnet header of 10 bytes, and `offloads` (TUN_F_* of
+   * linux/if_tun.h; 0: none). Returns the descriptor; `nameOut` (16 bytes) receives the device's name.
+   */
+  tunOpen(name: string, offloads: number, nameOut: Uint8Array): number;
+  /**
+   * Reads packets until none is left or `capacity` rows are full; packet i lies at
+   * i * stride + headroom, at most stride - headroom bytes. A longer one is cut and has STATUS
+   * -EMSGSIZE. Returns rows filled, or -errno when the first read fails (-EAGAIN: nothing there).
+   */
+  tunRead(
+    fd: number,
+    arena: Uint8Array,
+    stride: number,
+    headroom: number,
+    rows: Int32Array,
+    capacity: number,
+  ): number;
+  /**
+   * Writes `count` rows, each STATUS 0 or -errno. Rows with PACKET_MORE are gathered with the one after
+   * them (up to 128 rows a packet; the vnet header is the first row's; all get the packet's STATUS).
+   * Returns packets written.
+   */
+  tunWrite(fd: number, arena: Uint8Array, rows: Int32Array, count: number): number;
+
+  /**
+   * Binds a non-blocking, close-on-exec UDP socket. `address` is 16 bytes: all zero binds [::]
+   * dual-stack (IPV6_V6ONLY off), or 0.0.0.0 where the host has no IPv6; an IPv4-mapped address binds
+   * AF_INET. `mark` (SO_MARK, 0: none), `device` (SO_BINDTODEVICE, empty: none; a link-local address
+   * needs it), `bufferBytes` for both directions with SO_*BUFFORCE, and SO_*BUF as fallback. Outer DF is
+   * off and path MTU news is ignored. Returns the descriptor. `info` (Int32Array of 4) receives bound
+   * port, family (4 or 6), receive and send buffer bytes as the kernel counts them (twice the request).
+   */
+  udpOpen(
+    address: Uint8Array,
+    port: number,
+    mark: number,
+    device: string,
+    bufferBytes: number,
+    info: Int32Array,
+  ): number;
+  /** recvmmsg into slots of `stride` bytes. Returns rows filled, or -errno. Pending socket errors (ECONNREFUSED …) come as -errno. */
+  udpReceive(
+    fd: number,
+    arena: Uint8Array,
+    stride: number,
+    rows: Int32Array,
+    capacity: number,
+  ): number;
+  /**
+   * sendmmsg of `count` rows; each STATUS 0 or -errno. Goes on past a failed row, stops at EAGAIN (that
+   * row and those after it keep -EAGAIN). LOCAL must be of REMOTE's family or zero. Returns rows sent,
+   * or -errno where `fd` is no socket.
+   */
+  udpSend(fd: number, arena: Uint8Array, rows: Int32Array, count: number): number;
+
+  /** Loads T (32) || P (16): derives HChaCha20(T, P) into `slot`. Returns 0 or -errno (-EINVAL: no such slot). */
+  keyLoad(slot: number, material: Uint8Array): number;
+  /** Wipes a slot with explicit_bzero, and the cipher contexts with it. */
+  keyWipe(slot: number): number;
+  /** Slots of the key table (mlocked where the limit allows, MADV_DONTDUMP, MADV_WIPEONFORK). */
+  keySlots(): number;
+  /**
+   * Seals `count` SEAL rows: writes header, ciphertext and tag, 32 bytes more than the plaintext, at
+   * OUT_OFFSET. STATUS 0, -ENOKEY (empty slot) or -EINVAL (outside an arena, SEGMENTS not 1, counter of
+   * 2^48 and more). Sets bit 7 of the plaintext's first byte in what is sealed where FLAGS has
+   * PACKET_NEEDS_CHECKSUM. Returns rows sealed.
+   */
+  seal(packets: Uint8Array, datagrams: Uint8Array, rows: Int32Array, count: number): number;
+  /**
+   * Opens `count` OPEN rows in place. STATUS is the plaintext's length, OPEN_FAILED, -ENOKEY, or -EINVAL
+   * (outside the arena, shorter than 32 bytes): take every negative one as failed. Returns rows opened.
+   */
+  open(datagrams: Uint8Array, rows: Int32Array, count: number): number;
+
+  /**
+   * Calls `onReady(events)` from this thread's loop while `fd` is readable (1), writable (2): uv_poll.
+   * A negative number means that the descriptor reports an error (a deleted TUN, a socket error) and the
+   * watch has stopped: read the descriptor to learn it, then start the watch anew with `watchEvents`, or
+   * end it. Returns a watch id or -errno (-EEXIST: watched already, -EMFILE: 64 are). Watches end with
+   * the thread.
+   */
+  watch(fd: number, events: number, onReady: (events: number) => void): number;
+  /** Changes the events of a watch (0 pauses it). */
+  watchEvents(watch: number, events: number): number;
+  unwatch(watch: number): number;
+  /** Closes a descriptor, and ends this thread's watch on it first. */
+  close(fd: number): number;
+  /** CLOCK_BOOTTIME in milliseconds with fraction. */
+  clock(): number;
+  /** Name of an errno of either sign, such as "EPERM". */
+  errnoName(errno: number): string;
+}
+
+/** The numbers of core/rows.ts in the order in which the addon states its own. */
+export const ROW_LAYOUT: readonly number[] = [
+  ...Object.values(MESSAGE),
+  MESSAGE_FIELDS,
+  MESSAGE_TRUNCATED,
+  MESSAGE_DONT_FRAGMENT,
+  ...Object.values(PACKET),
+  PACKET_FIELDS,
+  PACKET_NEEDS_CHECKSUM,
+  PACKET_MORE,
+  ...Object.values(SEAL),
+  SEAL_FIELDS,
+  ...Object.values(OPEN),
+  OPEN_FIELDS,
+  OPEN_FAILED,
+];
+
+/** Loads the addon and compares its row layout with core/rows.ts; throws with one line where it is missing or stale. */
+export function loadNative(path: string = builtPath()): Native {
+  const exported = requireAddon(path);
+  if (!isNative(exported)) throw new Error(`${path} does not fit this version; run npm run build`);
+  return exported;
+}
+
+/** dist/iptun.node, seen from dist/io as well as from src/io. */
+function builtPath(): string {
+  return fileURLToPath(new URL("../../dist/iptun.node", import.meta.url));
+}
+
+function requireAddon(path: string): unknown {
+  try {
+    return createRequire(import.meta.url)(path);
+  } catch (cause) {
+    const isMissing = (cause as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND";
+    const reason = isMissing ? "is missing" : `does not load (${firstLine(cause)})`;
+    throw new Error(`the native addon ${path} ${reason}; run npm run build`, { cause });
+  }
+}
+
+function firstLine(error: unknown): string {
+  return String(error instanceof Error ? error.message : error).split("\n", 1)[0] ?? "";
+}
+
+function isNative(exported: unknown): exported is Native {
+  if (typeof exported !== "object" || exported === null || !("layout" in exported)) return false;
+  const { layout } = exported;
+  if (typeof layout !== "function") return false;
+  const numbers: unknown = layout();
+  return (
+    numbers instanceof Int32Array &&
+    numbers.length === ROW_LAYOUT.length &&
+    numbers.every((value, index) => value === ROW_LAYOUT[index])
+  );
+}

@@ -1,0 +1,217 @@
+/*
+ * The addon's one header: row layout, per-thread state, and what the files share.
+ *
+ * Mechanism only. Each exported function is one system call or one batch of them, or one batch of
+ * cipher calls; errno comes back as a negative number; every decision is in TypeScript. The
+ * contract is src/io/native.ts. The trap: two threads load this file, so nothing here may be static
+ * and writable; all state hangs on `struct instance`, one a thread.
+ */
+#ifndef IPTUN_H
+#define IPTUN_H
+
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <node_api.h>
+
+/* --- Row layout: the same numbers as src/core/rows.ts, compared when the addon is loaded. --- */
+
+enum {
+  MESSAGE_OFFSET = 0,
+  MESSAGE_LENGTH = 1,
+  MESSAGE_SEGMENT = 2,
+  MESSAGE_STATUS = 3,
+  MESSAGE_REMOTE = 4,
+  MESSAGE_PORT = 8,
+  MESSAGE_SCOPE = 9,
+  MESSAGE_LOCAL = 10,
+  MESSAGE_DEVICE = 14,
+  MESSAGE_TOS = 15,
+  MESSAGE_FLAGS = 16,
+  MESSAGE_FIELDS = 20,
+  MESSAGE_TRUNCATED = 1,
+  MESSAGE_DONT_FRAGMENT = 1,
+};
+
+enum {
+  PACKET_OFFSET = 0,
+  PACKET_LENGTH = 1,
+  PACKET_FLAGS = 2,
+  PACKET_GSO_TYPE = 3,
+  PACKET_GSO_SIZE = 4,
+  PACKET_HEADER_LENGTH = 5,
+  PACKET_CHECKSUM_START = 6,
+  PACKET_CHECKSUM_OFFSET = 7,
+  PACKET_STATUS = 8,
+  PACKET_FIELDS = 12,
+  PACKET_NEEDS_CHECKSUM = 1,
+  PACKET_MORE = 2,
+};
+
+enum {
+  SEAL_IN_OFFSET = 0,
+  SEAL_IN_LENGTH = 1,
+  SEAL_OUT_OFFSET = 2,
+  SEAL_OUT_LENGTH = 3,
+  SEAL_KEY_SLOT = 4,
+  SEAL_RECEIVER_INDEX = 5,
+  SEAL_COUNTER_LOW = 6,
+  SEAL_COUNTER_HIGH = 7,
+  SEAL_SEGMENTS = 8,
+  SEAL_FLAGS = 9,
+  SEAL_GSO_TYPE = 10,
+  SEAL_GSO_SIZE = 11,
+  SEAL_HEADER_LENGTH = 12,
+  SEAL_CHECKSUM_START = 13,
+  SEAL_CHECKSUM_OFFSET = 14,
+  SEAL_STATUS = 15,
+  SEAL_FIELDS = 16,
+};
+
+enum {
+  OPEN_OFFSET = 0,
+  OPEN_LENGTH = 1,
+  OPEN_KEY_SLOT = 2,
+  OPEN_STATUS = 3,
+  OPEN_MESSAGE = 4,
+  OPEN_IS_PREPAID = 5,
+  OPEN_FIELDS = 8,
+  OPEN_FAILED = -1,
+};
+
+/* --- State of one thread. --- */
+
+/* Key slots. BOUNDED: two directions of three sessions of 1,024 nodes and their half-opens fit. */
+#define KEY_SLOTS 16384
+/* Messages a recvmmsg or sendmmsg takes; larger batches go in several calls. */
+#define UDP_BATCH 128
+/* Watches a thread may hold. BOUNDED: the engine needs two. */
+#define WATCHES 64
+/* Room for every control message that is asked for or sent: two pktinfos, two TOS, one segment. */
+#define CONTROL_BYTES 192
+
+typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
+
+union name {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+};
+
+union control {
+  struct cmsghdr align;
+  uint8_t bytes[CONTROL_BYTES];
+};
+
+struct udp_scratch {
+  struct mmsghdr header[UDP_BATCH];
+  struct iovec vector[UDP_BATCH];
+  union name name[UDP_BATCH];
+  union control control[UDP_BATCH];
+};
+
+/* Lies in memory of its own (keys.c). `isLoaded` keeps an empty slot from passing for a zero key.
+ */
+struct key_table {
+  uint8_t key[KEY_SLOTS][32];
+  uint8_t isLoaded[KEY_SLOTS];
+};
+
+struct watch;
+
+struct instance {
+  struct key_table *keys;  /* NULL until the first key is loaded */
+  EVP_CIPHER_CTX *sealing; /* NULL: no key has been used since the last wipe */
+  EVP_CIPHER_CTX *opening;
+  struct watch *watches[WATCHES];
+  int32_t last_watch_id;
+  size_t live_handles;                 /* uv handles not yet closed */
+  napi_async_cleanup_hook_handle hook; /* set when the thread ends */
+  struct udp_scratch udp;
+};
+
+/* --- Arguments and results (addon.c). --- */
+
+#define CALL_ARGUMENTS 6
+
+struct bytes {
+  uint8_t *data;
+  size_t length;
+};
+
+struct rows {
+  int32_t *data;
+  size_t length; /* in fields */
+};
+
+/* A call from JavaScript. A wrong type throws once and sets `failed`; the caller then returns NULL.
+ */
+struct call {
+  napi_env env;
+  const char *name;
+  struct instance *self;
+  napi_value argument[CALL_ARGUMENTS];
+  bool failed;
+};
+
+struct call call_begin(napi_env env, napi_callback_info info, const char *name, size_t count);
+int32_t take_int(struct call *call, size_t index);
+struct bytes take_bytes(struct call *call, size_t index);
+struct rows take_rows(struct call *call, size_t index);
+/* An interface name with its NUL. Returns 0, -ENAMETOOLONG, or -EINVAL for a NUL inside. */
+int take_name(struct call *call, size_t index, char name[IFNAMSIZ]);
+napi_value give_int(const struct call *call, int value);
+
+/* The `length` bytes at `offset`, or NULL when they do not lie inside. */
+uint8_t *slice(struct bytes arena, int32_t offset, int32_t length);
+/* Whether `rows` holds `count` rows of `fields`. */
+bool holds_rows(struct rows rows, int32_t count, size_t fields);
+/* Whether `arena` holds `capacity` slots of `stride` bytes. */
+bool holds_slots(struct bytes arena, int32_t stride, int32_t capacity);
+
+/* --- One section a file. --- */
+
+napi_value tun_open(napi_env env, napi_callback_info info);
+napi_value tun_read(napi_env env, napi_callback_info info);
+napi_value tun_write(napi_env env, napi_callback_info info);
+
+napi_value udp_open(napi_env env, napi_callback_info info);
+napi_value udp_receive(napi_env env, napi_callback_info info);
+napi_value udp_send(napi_env env, napi_callback_info info);
+bool is_zero(const uint8_t address[16]);
+/* Whether the 16 bytes are ::ffff:a.b.c.d. */
+bool is_mapped(const uint8_t address[16]);
+/* getsockopt of an int: its value, or -errno. */
+int get_int(int fd, int level, int option);
+/* Switches DF, and with it the size limit of the route. 0 or -errno. */
+int set_dont_fragment(int fd, int family, bool is_on);
+
+napi_value key_load(napi_env env, napi_callback_info info);
+napi_value key_wipe(napi_env env, napi_callback_info info);
+napi_value key_slots(napi_env env, napi_callback_info info);
+/* The 32-byte key of a loaded slot, else NULL. */
+const uint8_t *key_of(const struct instance *self, int32_t slot);
+void keys_free(struct instance *self);
+
+napi_value aead_seal(napi_env env, napi_callback_info info);
+napi_value aead_open(napi_env env, napi_callback_info info);
+/* HChaCha20 (draft-irtf-cfrg-xchacha-03 §2.2) of a 32-byte key and 16 bytes. 0 or -errno. */
+int hchacha20(uint8_t subkey[32], const uint8_t key[32], const uint8_t input[16]);
+/* Drops the cipher contexts, which keep a copy of the last key that they were given. */
+void aead_forget(struct instance *self);
+
+napi_value watch_begin(napi_env env, napi_callback_info info);
+napi_value watch_events(napi_env env, napi_callback_info info);
+napi_value watch_end(napi_env env, napi_callback_info info);
+/* Ends every watch on `fd`, so that it can be closed. */
+void watch_release(struct instance *self, int fd);
+/* The thread ends: closes what is open, then frees `data`, a struct instance. */
+void instance_end(napi_async_cleanup_hook_handle hook, void *data);
+
+#endif

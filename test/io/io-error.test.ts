@@ -1,0 +1,54 @@
+/** What an operator reads when a system call fails. */
+import { describe, expect, it } from "vitest";
+import { IoError } from "../../src/io/io-error.ts";
+
+describe("IoError", () => {
+  it("says operation, object, errno and what to do in one line", () => {
+    const error = new IoError("open TUN device", '"iptun0"', "EPERM");
+    expect(error.message).toBe(
+      'cannot open TUN device "iptun0": EPERM (needs CAP_NET_ADMIN, or a persistent device that belongs to this user)',
+    );
+  });
+
+  it("says no more than the errno where nothing better is known", () => {
+    const error = new IoError("open UDP socket", "on port 1194", "ENOMEM");
+    expect(error.message).toBe("cannot open UDP socket on port 1194: ENOMEM");
+    expect(error.hint).toBeUndefined();
+  });
+
+  it("keeps its parts as fields", () => {
+    const error = new IoError("read TUN device", "iptun0", "EBADFD");
+    expect(error).toBeInstanceOf(Error);
+    expect(error).toMatchObject({
+      name: "IoError",
+      operation: "read TUN device",
+      object: "iptun0",
+      code: "EBADFD",
+      hint: "the device was deleted",
+    });
+  });
+
+  it.each([
+    ["open TUN device", "ENOENT", "modprobe tun"],
+    ["open TUN device", "ENODEV", "modprobe tun"],
+    ["open TUN device", "EACCES", "/dev/net/tun"],
+    ["open TUN device", "EBUSY", "another program holds"],
+    ["open TUN device", "ENAMETOOLONG", "15 bytes"],
+    ["open TUN device", "EINVAL", "no plain TUN device"],
+    ["open UDP socket", "EADDRINUSE", "another program uses this port"],
+    ["open UDP socket", "EADDRNOTAVAIL", "no interface of this host"],
+    ["open UDP socket", "EACCES", "CAP_NET_BIND_SERVICE"],
+    ["open UDP socket", "EPERM", "CAP_NET_ADMIN"],
+    ["open UDP socket", "ENODEV", "does not exist"],
+  ] as const)("hints for %s, %s: %s", (operation, code, words) => {
+    expect(new IoError(operation, "x", code).hint).toContain(words);
+  });
+
+  it.each([
+    ["EPERM", true],
+    ["EACCES", true],
+    ["EBUSY", false],
+  ])("tells a missing permission (%s: %s)", (code, expected) => {
+    expect(new IoError("open TUN device", "x", code).isPermission).toBe(expected);
+  });
+});
