@@ -1,0 +1,56 @@
+/**
+ * A configuration that was checked: the only form in which the rest of the program sees one.
+ */
+import type { LimitOptions, Roaming } from "../core/options.ts";
+import type { Prefix } from "../core/prefix.ts";
+
+/** An address with its prefix length, host bits kept. */
+export interface InterfaceAddress {
+  readonly family: 4 | 6;
+  /** 4 or 16 bytes. */
+  readonly bytes: Uint8Array;
+  readonly prefixLength: number;
+}
+
+export interface HostPort {
+  /** Host name, IPv4 or IPv6 address (without brackets). */
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface PeerConfig {
+  readonly name: string;
+  /** 32-byte keys; the first is used to start, all are accepted. */
+  readonly keys: readonly Uint8Array[];
+  readonly endpoint: HostPort | undefined;
+  /** Inner prefixes; the single peer without allowed_ips has 0.0.0.0/0 and ::/0 here and `isCatchAll`. */
+  readonly allowedIps: readonly Prefix[];
+  readonly isCatchAll: boolean;
+  readonly keepaliveSeconds: number;
+  readonly roaming: Roaming;
+}
+
+export type LogLevel = "error" | "warn" | "info" | "debug";
+
+export interface Config {
+  /** The file it was read from. */
+  readonly file: string;
+  readonly interface: {
+    readonly name: string;
+    readonly addresses: readonly InterfaceAddress[];
+    /** Largest inner packet, bytes. */
+    readonly mtu: number;
+    /** 16 bytes (IPv4 mapped; all zero: every address of both families) and port. */
+    readonly listen: { readonly address: Uint8Array; readonly port: number };
+    /** Network device the UDP socket is bound to; empty: none. */
+    readonly device: string;
+    /** Whether a route is installed for each allowed prefix. */
+    readonly routes: boolean;
+    /** SO_MARK of the outer datagrams; 0: none. */
+    readonly fwmark: number;
+    readonly stateDir: string;
+  };
+  readonly peers: readonly PeerConfig[];
+  readonly limits: LimitOptions;
+  readonly log: { readonly level: LogLevel; readonly format: "auto" | "text" | "json" };
+}

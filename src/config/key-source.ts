@@ -1,0 +1,113 @@
+/**
+ * A peer's keys, from the configuration itself or from key files.
+ *
+ * FAULTS H10: a key file is one line of base64, private, regular, no symbolic link. Its bytes are
+ * overwritten after use; the text that base64 needs on the way is left to the garbage collector, and so is
+ * an inline key's: best effort.
+ *
+ * The trap: no message may repeat a key's text, also not a wrong one's, and also not where a key was
+ * given as the name of a file.
+ */
+import { isAbsolute, join } from "node:path";
+import { parseKeyText } from "../core/keys.ts";
+import type { Path } from "./locate.ts";
+import { exposureFault, type Identity, readRegularFile } from "./private-file.ts";
+import type { PeerSettings } from "./schema.ts";
+import type { Report } from "./settings.ts";
+import { shown } from "./shown.ts";
+
+/** What the reading of keys depends on besides the peer's settings. */
+export interface KeyContext {
+  /** Directory of the configuration: relative key files start here. */
+  readonly directory: string;
+  readonly identity: Identity;
+  readonly report: Report;
+  /** What the file has at the path, right or wrong; undefined: nothing. */
+  readonly given: (path: Path) => unknown;
+}
+
+/** A key and where it was given. */
+export interface SourcedKey {
+  /** 32 bytes. */
+  readonly key: Uint8Array;
+  readonly path: Path;
+}
+
+/** "group:", 44 digits, CRLF. */
+const LONGEST_KEY_TEXT = 52;
+const MAKE_KEY = "make one with `iptun keygen`";
+const GROUP = "is a group's key; expected a pair's key; groups are not supported by this version";
+
+/** The keys of one peer; faults are reported and left out. */
+export function readKeys(peer: PeerSettings, path: Path, context: KeyContext): SourcedKey[] {
+  const isInline = context.given([...path, "key"]) !== undefined;
+  const isFile = context.given([...path, "key_file"]) !== undefined;
+  if (isInline && isFile) {
+    const fault = "is given together with key; expected one of the two; remove the other";
+    context.report([...path, "key_file"], fault);
+  }
+  if (!isInline && !isFile) {
+    context.report(
+      path,
+      "has no key; expected key_file or key; make one with `iptun keygen --out FILE`",
+    );
+  }
+  return [
+    ...entries(peer.key, [...path, "key"]).map((one) => inlineKey(one, context)),
+    ...entries(peer.key_file, [...path, "key_file"]).map((one) => fileKey(one, context)),
+  ].filter((key) => key !== undefined);
+}
+
+interface Entry {
+  readonly text: string;
+  readonly path: Path;
+}
+
+function entries(value: string | readonly string[] | undefined, path: Path): readonly Entry[] {
+  if (value === undefined) return [];
+  if (typeof value === "string") return [{ text: value, path }];
+  return value.map((text, index) => ({ text, path: [...path, index] }));
+}
+
+function inlineKey({ text, path }: Entry, context: KeyContext): SourcedKey | undefined {
+  return parseKey(text, "the key", path, context.report);
+}
+
+function fileKey({ text, path }: Entry, context: KeyContext): SourcedKey | undefined {
+  const misplaced = parseKeyText(text);
+  if ("key" in misplaced) {
+    misplaced.key.fill(0);
+    context.report(path, "holds a key itself; expected the path of a key file; use key instead");
+    return undefined;
+  }
+  const subject = `key file ${shown(text)}`;
+  const file = isAbsolute(text) ? text : join(context.directory, text);
+  const content = readRegularFile(file, LONGEST_KEY_TEXT, true);
+  if ("fault" in content) {
+    context.report(path, `${subject} ${content.fault}`);
+    return undefined;
+  }
+  const exposure = exposureFault(content.stats, context.identity);
+  const keyText = content.bytes.toString("latin1");
+  content.bytes.fill(0);
+  if (exposure === undefined) return parseKey(keyText, subject, path, context.report);
+  context.report(path, `${subject} ${exposure}`);
+  return undefined;
+}
+
+function parseKey(
+  text: string,
+  subject: string,
+  path: Path,
+  report: Report,
+): SourcedKey | undefined {
+  const parsed = parseKeyText(text);
+  if ("fault" in parsed) {
+    report(path, `${subject} ${parsed.fault}; ${MAKE_KEY}`);
+    return undefined;
+  }
+  if (!parsed.isGroup) return { key: parsed.key, path };
+  parsed.key.fill(0);
+  report(path, `${subject} ${GROUP}`);
+  return undefined;
+}

@@ -1,0 +1,133 @@
+/**
+ * One `[[peer]]` table's texts taken apart: name, keys, endpoint, prefixes.
+ *
+ * What compares peers with each other is in `compare-peers.ts`. Every value keeps the path it came from,
+ * for the messages there.
+ */
+import { formatPrefix, type Prefix, parsePrefix } from "../core/prefix.ts";
+import { type ParsedHostPort, parseHostPort, unicastFault } from "./host-port.ts";
+import { type KeyContext, readKeys, type SourcedKey } from "./key-source.ts";
+import type { Path } from "./locate.ts";
+import type { PeerSettings } from "./schema.ts";
+import type { Report } from "./settings.ts";
+import { looksSecret, shown } from "./shown.ts";
+
+/** A prefix and where it was given. */
+export interface SourcedPrefix {
+  readonly prefix: Prefix;
+  readonly path: Path;
+}
+
+/** A peer taken apart, faulty values left out. */
+export interface ResolvedPeer {
+  readonly name: string;
+  readonly path: Path;
+  readonly keys: readonly SourcedKey[];
+  readonly endpoint: ParsedHostPort | undefined;
+  readonly prefixes: readonly SourcedPrefix[];
+  /** Whether the file names prefixes at all, right or wrong. */
+  readonly hasPrefixes: boolean;
+  readonly settings: PeerSettings;
+}
+
+const PEER_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._@-]{0,31}$/u;
+const NAME_EXPECTED = 'expected 1 to 32 letters, digits, ".", "_", "@" or "-"';
+const ENDPOINT_EXPECTED =
+  'expected "host:port", such as "vpn.example.org:1194", "192.0.2.1:1194" or "[2001:db8::1]:1194"';
+
+/** The name of the peer at an index, or undefined where the file's name cannot be used. */
+export function peerName(name: unknown, index: number): string | undefined {
+  if (name === undefined) return `peer${index + 1}`;
+  const isUsable = typeof name === "string" && PEER_NAME.test(name) && !looksSecret(name);
+  return isUsable ? name : undefined;
+}
+
+/** Takes one peer apart. `areRoutesOn`: a default route among its prefixes is refused. */
+export function resolvePeer(
+  settings: PeerSettings,
+  index: number,
+  areRoutesOn: boolean,
+  context: KeyContext,
+): ResolvedPeer {
+  const path: Path = ["peer", index];
+  const name = peerName(settings.name, index);
+  if (name === undefined) {
+    context.report(
+      [...path, "name"],
+      `${shown(settings.name)} cannot name a peer; ${NAME_EXPECTED}`,
+    );
+  }
+  return {
+    name: name ?? `#${index + 1}`,
+    path,
+    keys: readKeys(settings, path, context),
+    endpoint: resolveEndpoint(settings.endpoint, path, context.report),
+    prefixes: resolvePrefixes(settings.allowed_ips, path, areRoutesOn, context.report),
+    hasPrefixes: !isEmpty(context.given([...path, "allowed_ips"])),
+    settings,
+  };
+}
+
+/** Whether a list is missing or has nothing in it; a value of another kind is not empty. */
+export function isEmpty(value: unknown): boolean {
+  return value === undefined || (Array.isArray(value) && value.length === 0);
+}
+
+function resolveEndpoint(
+  text: string | undefined,
+  peer: Path,
+  report: Report,
+): ParsedHostPort | undefined {
+  if (text === undefined) return undefined;
+  const parsed = parseHostPort(text);
+  const fault = "fault" in parsed ? parsed.fault : endpointFault(parsed);
+  if (fault !== undefined) {
+    report([...peer, "endpoint"], `${shown(text)} ${fault}; ${ENDPOINT_EXPECTED}`);
+  }
+  return fault === undefined && !("fault" in parsed) ? parsed : undefined;
+}
+
+function endpointFault(endpoint: ParsedHostPort): string | undefined {
+  if (endpoint.port === 0) return "has port 0";
+  return endpoint.address === undefined ? undefined : unicastFault(endpoint.address);
+}
+
+function resolvePrefixes(
+  texts: PeerSettings["allowed_ips"],
+  peer: Path,
+  areRoutesOn: boolean,
+  report: Report,
+): readonly SourcedPrefix[] {
+  return texts.flatMap((text, index) => {
+    if (text === null) return [];
+    const path = [...peer, "allowed_ips", index];
+    const parsed = parseAllowed(text, areRoutesOn);
+    if ("prefix" in parsed) return [{ prefix: parsed.prefix, path }];
+    report(path, `${shown(text)} ${parsed.fault}`);
+    return [];
+  });
+}
+
+function parseAllowed(
+  text: string,
+  areRoutesOn: boolean,
+): { readonly prefix: Prefix } | { readonly fault: string } {
+  const alone = `${text.split("/")[0]}/${text.includes(":") ? 128 : 32}`;
+  if (!text.includes("/")) {
+    const expected = 'expected a prefix, such as "10.0.0.0/24"';
+    return { fault: `has no prefix length; ${expected}; write ${shown(alone)} for one address` };
+  }
+  const parsed = parsePrefix(text);
+  if ("fault" in parsed) return parsed;
+  if (parsed.hasHostBits) {
+    const expected = `expected ${shown(formatPrefix(parsed.prefix))}`;
+    return { fault: `has host bits set; ${expected}; write ${shown(alone)} for one address` };
+  }
+  if (parsed.prefix.length === 0 && areRoutesOn) {
+    const expected = "expected prefixes of length 1 or more while routes are installed";
+    return {
+      fault: `needs routes = false in this version; ${expected}; set routes = false in [interface]`,
+    };
+  }
+  return parsed;
+}

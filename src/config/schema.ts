@@ -1,0 +1,126 @@
+/**
+ * The shape of a configuration file: every table, key, type, range and default, in one place.
+ *
+ * Only what can be said of one value alone is here; texts are taken apart, and values compared with each
+ * other, in `resolve.ts`. Nothing is required, so that one fault never hides another: a value that
+ * fails is left out and the rest is read again; in a list, null stands for it. The message of every check is the "expected …" clause.
+ *
+ * Defaults of `[limits]` are core's. config.example.toml shows each default; a test compares them.
+ */
+import { z } from "zod";
+import { DEFAULT_LIMITS } from "../core/options.ts";
+
+/** Smallest MTU that IPv6 allows (RFC 8200 §5). */
+export const MIN_MTU = 1280;
+/** Largest MTU of any outer family; `resolve.ts` lowers it for IPv6. 65,535 - 20 (IPv4) - 8 (UDP) - 32 (DATA). */
+export const MAX_MTU_IPV4 = 65_475;
+/** Inner MTU whose outer IPv6 packets fit 1,500 bytes: 1,500 - 40 - 8 - 32. */
+const DEFAULT_MTU = 1420;
+/** Largest 32-bit mark (SO_MARK). */
+const MAX_MARK = 0xffff_ffff;
+/** Bounds of memory and work that a limit may ask for. */
+const MAX_RATE = 1_000_000;
+const MIN_SOURCES = 64;
+const MAX_SOURCES = 65_536;
+
+const KEY = "expected one line of base64 as `iptun keygen` prints it, or a list of such";
+const KEY_FILE = "expected the path of a key file, or a list of paths";
+
+const interfaceSchema = z.strictObject(
+  {
+    name: text("expected a device name of 1 to 15 bytes").default("iptun0"),
+    address: texts('expected a list of addresses with prefix length, such as ["10.0.0.1/24"]'),
+    mtu: integer(MIN_MTU, MAX_MTU_IPV4).default(DEFAULT_MTU),
+    listen: text('expected "address:port", such as "[::]:1194"').default("[::]:1194"),
+    device: text("expected the name of a network device").default(""),
+    routes: z.boolean({ error: "expected true or false" }).default(true),
+    fwmark: integer(0, MAX_MARK).default(0),
+    state_dir: text("expected an absolute path").default("/var/lib/iptun"),
+  },
+  { error: tableFault("expected a table: [interface]") },
+);
+
+const peerSchema = z.strictObject(
+  {
+    name: text("expected a name").optional(),
+    key: textOrTexts(KEY).optional(),
+    key_file: textOrTexts(KEY_FILE).optional(),
+    endpoint: text('expected "host:port"').optional(),
+    allowed_ips: texts('expected a list of prefixes, such as ["10.0.0.0/24"]'),
+    keepalive: integer(0, 65_535, "seconds").default(0),
+    roaming: choice(["validated", "on", "off"]).default("validated"),
+  },
+  { error: tableFault("expected a table: [[peer]]") },
+);
+
+const limitsSchema = z.strictObject(
+  {
+    source_rate_per_second: integer(1, MAX_RATE).default(DEFAULT_LIMITS.sourceRatePerSecond),
+    source_burst: integer(1, MAX_RATE).default(DEFAULT_LIMITS.sourceBurst),
+    sources: integer(MIN_SOURCES, MAX_SOURCES).default(DEFAULT_LIMITS.sources),
+    handshakes_per_second: integer(1, MAX_RATE).default(DEFAULT_LIMITS.handshakesPerSecond),
+    handshake_burst: integer(1, MAX_RATE).default(DEFAULT_LIMITS.handshakeBurst),
+    handshakes_per_second_total: integer(1, MAX_RATE).default(
+      DEFAULT_LIMITS.handshakesPerSecondTotal,
+    ),
+  },
+  { error: tableFault("expected a table: [limits]") },
+);
+
+const logSchema = z.strictObject(
+  {
+    level: choice(["error", "warn", "info", "debug"]).default("info"),
+    format: choice(["auto", "text", "json"]).default("auto"),
+  },
+  { error: tableFault("expected a table: [log]") },
+);
+
+/** The whole file. */
+export const settingsSchema = z.strictObject({
+  interface: interfaceSchema.prefault({}),
+  peer: z
+    .array(peerSchema.nullable(), { error: "expected [[peer]], once for each peer" })
+    .default([]),
+  limits: limitsSchema.prefault({}),
+  log: logSchema.prefault({}),
+});
+
+/** A file's values with defaults in place, texts not yet taken apart. */
+export type Settings = z.output<typeof settingsSchema>;
+export type PeerSettings = NonNullable<Settings["peer"][number]>;
+
+/** The keys of each table, by the table's name; "" is the file itself. */
+export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
+  "": Object.keys(settingsSchema.shape),
+  interface: Object.keys(interfaceSchema.shape),
+  peer: Object.keys(peerSchema.shape),
+  limits: Object.keys(limitsSchema.shape),
+  log: Object.keys(logSchema.shape),
+};
+
+function text(error: string) {
+  return z.string({ error });
+}
+
+function texts(error: string) {
+  return z.array(z.string({ error }).nullable(), { error }).default([]);
+}
+
+function textOrTexts(error: string) {
+  return z.union([z.string(), z.array(z.string()).min(1, { error })], { error });
+}
+
+function integer(min: number, max: number, unit?: string) {
+  const error = `expected a whole number from ${min} to ${max}${unit === undefined ? "" : ` ${unit}`}`;
+  return z.int({ error }).min(min, { error }).max(max, { error });
+}
+
+function choice<const Values extends readonly string[]>(values: Values) {
+  return z.enum(values, { error: `expected ${values.map((value) => `"${value}"`).join(" or ")}` });
+}
+
+/** An unknown key keeps zod's own message: `check.ts` words it with a suggestion. */
+function tableFault(error: string) {
+  return (issue: { readonly code?: string | undefined }) =>
+    issue.code === "unrecognized_keys" ? undefined : error;
+}
