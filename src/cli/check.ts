@@ -1,0 +1,170 @@
+/**
+ * `iptun check`: reads a configuration as `run` would and says what would be done, without doing it.
+ *
+ * Keys appear as fingerprints. Nothing is opened but the configuration and its key files, so it needs no
+ * permission beyond reading those; names are not resolved.
+ */
+import type { Config } from "../config/config.ts";
+import { loadConfig, wipeKeys } from "../config/load.ts";
+import { ConfigError } from "../config/problem.ts";
+import { configWarnings } from "../config/warnings.ts";
+import type { HandshakeCrypto } from "../core/crypto.ts";
+import { deriveKeyRing, wipeKeyRing } from "../core/keys.ts";
+import { formatEndpoint, formatPrefix } from "../core/prefix.ts";
+import { loadSodium } from "../crypto/sodium.ts";
+import { addressText, planNetwork } from "../daemon/network-plan.ts";
+import { hostPortText } from "../daemon/status.ts";
+import { columns } from "./layout.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface PeerPlan {
+  readonly name: string;
+  readonly endpoint: string | null;
+  readonly allowedIps: readonly string[];
+  /** Whether it takes everything the kernel routes into the device. */
+  readonly isCatchAll: boolean;
+  readonly fingerprints: readonly string[];
+  readonly keepaliveSeconds: number;
+  readonly roaming: string;
+}
+
+/** What `run` would do. */
+interface Plan {
+  readonly file: string;
+  readonly interface: {
+    readonly name: string;
+    readonly addresses: readonly string[];
+    readonly mtu: number;
+    readonly listen: string;
+    readonly device: string | null;
+    readonly routes: boolean;
+    readonly fwmark: number;
+    readonly stateDir: string;
+  };
+  readonly peers: readonly PeerPlan[];
+  /** Prefixes that get a route into the device. */
+  readonly routes: readonly string[];
+  readonly limits: Config["limits"];
+  readonly log: Config["log"];
+  readonly warnings: readonly string[];
+}
+
+/** Checks the file and prints the plan, or every problem as JSON where that was asked for. */
+export async function check(file: string, isJson: boolean, terminal: Terminal): Promise<void> {
+  const plan = await readPlan(file, isJson, terminal);
+  if (isJson) {
+    await terminal.out(`${JSON.stringify({ ok: true, ...plan }, undefined, 2)}\n`);
+    return;
+  }
+  await terminal.out(planText(plan));
+  for (const warning of plan.warnings) {
+    await terminal.err(`iptun: warning: ${file}: ${warning}\n`);
+  }
+}
+
+async function readPlan(file: string, isJson: boolean, terminal: Terminal): Promise<Plan> {
+  try {
+    const config = loadConfig(file);
+    const crypto = await loadSodium();
+    const plan = planOf(config, crypto);
+    wipeKeys(config);
+    return plan;
+  } catch (error) {
+    if (isJson && error instanceof ConfigError) {
+      const { problems } = error;
+      await terminal.out(`${JSON.stringify({ ok: false, file, problems }, undefined, 2)}\n`);
+    }
+    throw error;
+  }
+}
+
+function planOf(config: Config, crypto: HandshakeCrypto): Plan {
+  const { interface: device } = config;
+  return {
+    file: config.file,
+    interface: {
+      name: device.name,
+      addresses: device.addresses.map(addressText),
+      mtu: device.mtu,
+      listen: formatEndpoint({ ...device.listen, scope: 0 }),
+      device: device.device === "" ? null : device.device,
+      routes: device.routes,
+      fwmark: device.fwmark,
+      stateDir: device.stateDir,
+    },
+    peers: config.peers.map((peer) => peerPlan(peer, crypto)),
+    routes: plannedRoutes(config),
+    limits: config.limits,
+    log: config.log,
+    warnings: configWarnings(config),
+  };
+}
+
+function peerPlan(peer: Config["peers"][number], crypto: HandshakeCrypto): PeerPlan {
+  return {
+    name: peer.name,
+    endpoint: peer.endpoint === undefined ? null : hostPortText(peer.endpoint),
+    allowedIps: peer.allowedIps.map(formatPrefix),
+    isCatchAll: peer.isCatchAll,
+    fingerprints: peer.keys.map((key) => {
+      const ring = deriveKeyRing(crypto, key);
+      wipeKeyRing(crypto, ring);
+      return ring.fingerprint;
+    }),
+    keepaliveSeconds: peer.keepaliveSeconds,
+    roaming: peer.roaming,
+  };
+}
+
+/** The destinations of the daemon's own `ip route add` commands, for a device that does not exist yet. */
+function plannedRoutes({ interface: device, peers }: Config): readonly string[] {
+  const routes = device.routes ? peers.flatMap((peer) => peer.allowedIps) : [];
+  const { name, addresses, mtu } = device;
+  const { up } = planNetwork({ device: name, addresses, mtu, routes }, undefined);
+  return up.flatMap(([object, verb, destination = ""]) =>
+    object === "route" && verb === "add" ? [destination] : [],
+  );
+}
+
+function planText(plan: Plan): string {
+  const { interface: device } = plan;
+  const blocks = [
+    `${plan.file}: ok\n`,
+    columns(
+      [
+        ["interface", device.name],
+        ["addresses", listText(device.addresses)],
+        ["mtu", `${device.mtu}`],
+        ["listen", device.listen],
+        ["device", device.device ?? "any"],
+        ["routes", routesText(plan)],
+        ["fwmark", device.fwmark === 0 ? "none" : `0x${device.fwmark.toString(16)}`],
+        ["state", device.stateDir],
+        ["log", `${plan.log.level}, ${plan.log.format}`],
+      ],
+      2,
+    ),
+    ...plan.peers.map((peer) => `peer ${peer.name}\n${columns(peerRows(peer), 2)}`),
+  ];
+  return blocks.join("");
+}
+
+function routesText({ interface: device, routes }: Plan): string {
+  if (!device.routes) return "none (routes = false)";
+  return routes.length === 0 ? "none but those of the addresses" : listText(routes);
+}
+
+function peerRows(peer: PeerPlan): readonly (readonly string[])[] {
+  const everything = "everything that is routed into the device; no default route is installed";
+  return [
+    ["endpoint", peer.endpoint ?? "none: learned from the peer's first packet"],
+    ["allowed ips", peer.isCatchAll ? everything : listText(peer.allowedIps)],
+    [peer.fingerprints.length === 1 ? "key" : "keys", peer.fingerprints.join(", ")],
+    ["keepalive", peer.keepaliveSeconds === 0 ? "off" : `${peer.keepaliveSeconds} s`],
+    ["roaming", peer.roaming],
+  ];
+}
+
+function listText(values: readonly string[]): string {
+  return values.length === 0 ? "none" : values.join(", ");
+}

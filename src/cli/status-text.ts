@@ -1,0 +1,113 @@
+/**
+ * The status document as text for people: the interface, each peer, what was dropped and why.
+ *
+ * Counters that are zero are left out, except a peer's traffic. Scripts read `status --json`.
+ */
+import { DROP_REASONS } from "../core/drop-reason.ts";
+import type { PeerStatus, StatusDocument } from "../daemon/status.ts";
+import { ageText, bytesText, columns, countText } from "./layout.ts";
+
+type Row = readonly string[];
+
+/** The whole document as aligned lines. */
+export function statusText(document: StatusDocument): string {
+  return [
+    interfaceBlock(document),
+    ...document.peers.map(peerBlock),
+    block("dropped", dropRows(document)),
+    block("limited sources", sourceRows(document)),
+    block("kernel errors", errorRows(document)),
+  ].join("");
+}
+
+function interfaceBlock(document: StatusDocument): string {
+  const { interface: device } = document;
+  const rows: Row[] = [
+    ["link", device.isLinkUp ? "up" : "down"],
+    ["addresses", device.addresses.join(", ") || "none"],
+    ["mtu", `${device.mtu}`],
+    ["listen", `UDP port ${device.listenPort}`],
+    ["process", processText(document)],
+  ];
+  return `interface ${columns([[device.name]])}${columns(rows, 2)}`;
+}
+
+function processText({ pid, uptimeSeconds, residentBytes, version }: StatusDocument): string {
+  return `${pid}, up ${ageText(uptimeSeconds)}, ${bytesText(residentBytes)}, version ${version}`;
+}
+
+function peerBlock(peer: PeerStatus): string {
+  const { counters } = peer;
+  const rows: Row[] = [
+    ["state", peer.state],
+    ["endpoint", endpointText(peer)],
+    ["session", sessionText(peer)],
+    ["last heard", peer.silentSeconds === null ? "never" : `${ageText(peer.silentSeconds)} ago`],
+    ["inbound", trafficText(counters.inboundPackets, counters.inboundBytes)],
+    ["outbound", trafficText(counters.outboundPackets, counters.outboundBytes)],
+    ["handshakes", handshakeText(peer)],
+    ["keepalives", `${counters.keepalivesSent} sent, ${counters.keepalivesReceived} received`],
+    ["allowed ips", peer.allowedIps.join(", ") || "none"],
+    [peer.fingerprints.length === 1 ? "key" : "keys", peer.fingerprints.join(", ")],
+  ];
+  if (peer.waitingPackets > 0) rows.push(["waiting", countText(peer.waitingPackets, "packet")]);
+  return `peer ${columns([[peer.name]])}${columns(rows, 2)}`;
+}
+
+function endpointText({ endpoint, configuredEndpoint }: PeerStatus): string {
+  if (endpoint === null) {
+    return configuredEndpoint === null ? "not known yet" : `${configuredEndpoint} (not resolved)`;
+  }
+  if (configuredEndpoint === null) return `${endpoint} (learned)`;
+  return endpoint === configuredEndpoint
+    ? endpoint
+    : `${endpoint} (configured: ${configuredEndpoint})`;
+}
+
+function sessionText({ sessions }: PeerStatus): string {
+  const current = sessions.find((session) => session.slot === "current");
+  if (current === undefined) return "none";
+  const role = current.isInitiator ? "initiator" : "responder";
+  return `${ageText(current.ageSeconds)} old, ${role}, key ${current.fingerprint}`;
+}
+
+function trafficText(packets: number, bytes: number): string {
+  return `${countText(packets, "packet")}, ${bytesText(bytes)}`;
+}
+
+function handshakeText({ counters, handshakeAgeSeconds }: PeerStatus): string {
+  const { handshakesStarted, handshakesAnswered, sessions, endpointMoves } = counters;
+  const last = handshakeAgeSeconds === null ? "" : `, last ${ageText(handshakeAgeSeconds)} ago`;
+  const moves = endpointMoves === 0 ? "" : `, ${countText(endpointMoves, "endpoint move")}`;
+  return `${handshakesStarted} started, ${handshakesAnswered} answered, ${countText(sessions, "session")}${last}${moves}`;
+}
+
+function dropRows({ drops }: StatusDocument): readonly Row[] {
+  const clauses: Readonly<Record<string, string>> = DROP_REASONS;
+  return Object.entries(drops)
+    .filter(([, count]) => count > 0)
+    .map(([reason, count]) => [reason, `${count}`, clauses[reason] ?? ""]);
+}
+
+function sourceRows({ sources }: StatusDocument): readonly Row[] {
+  return sources.map(({ address, charged, refused }) => [
+    address,
+    `${charged} failed a check`,
+    `${refused} refused`,
+  ]);
+}
+
+/** Errors by errno name; the engine's other counters are in the JSON. */
+function errorRows({ engine }: StatusDocument): readonly Row[] {
+  return Object.entries(engine).flatMap(([name, counts]: [string, unknown]) => {
+    if (typeof counts !== "object" || counts === null) return [];
+    const call = name
+      .replace(/Errors$/, "")
+      .replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+    return Object.entries(counts).map(([errno, count]) => [call, errno, `${count}`]);
+  });
+}
+
+function block(title: string, rows: readonly Row[]): string {
+  return rows.length === 0 ? "" : `${title}\n${columns(rows, 2)}`;
+}

@@ -1,0 +1,284 @@
+/**
+ * The control side: starts the engine, configures the device, resolves names, logs and answers status.
+ *
+ * Everything outside is injected, so that it runs in tests without a device; `daemon.ts` joins it to the
+ * process (signals, exceptions, exit). The trap: the engine can end at any moment, and every await here
+ * may then be refused; the first end wins, and the rest is shutdown.
+ */
+import type { Server } from "node:http";
+import type { Config } from "../config/config.ts";
+import { wipeKeys } from "../config/load.ts";
+import type { PlainEndpoint, TunnelEvent } from "../core/options.ts";
+import { SECOND_MS } from "../core/time.ts";
+import type { EngineFeatures, EngineStart } from "../engine/messages.ts";
+import type { EnginePort } from "../engine/spawn.ts";
+import type { Log } from "../log.ts";
+import { closeControlSocket, openControlSocket } from "./control-socket.ts";
+import { DROP_SUMMARY_MS, DropSummary } from "./drop-summary.ts";
+import { EngineLink } from "./engine-link.ts";
+import { engineStart } from "./engine-start.ts";
+import { EventLog, packetText } from "./event-log.ts";
+import { DaemonError, messageOf } from "./failure.ts";
+import type { RunProcess } from "./ip-command.ts";
+import { Network, readDeviceState } from "./network.ts";
+import type { NodeId } from "./node-id.ts";
+import { type Interfaces, isSameAddressList, ownAddresses, zoneIndex } from "./own-addresses.ts";
+import { Resolver } from "./resolver.ts";
+import { type StatusDocument, statusDocument } from "./status.ts";
+
+/** Milliseconds between two looks at the host's addresses and the device's link. */
+export const INTERFACE_POLL_MS = 2 * SECOND_MS;
+/** Milliseconds between two fetches of packet lines, at debug level. */
+export const TRACE_POLL_MS = SECOND_MS;
+
+/** What the control side needs of the world. */
+export interface ControlEnvironment {
+  readonly spawn: (start: EngineStart) => EnginePort;
+  readonly runProcess: RunProcess;
+  readonly lookup: (host: string, family: 0 | 4 | 6) => Promise<readonly string[]>;
+  readonly interfaces: () => Interfaces;
+  readonly loadNodeId: (stateDir: string, interfaceName: string) => Promise<NodeId>;
+  /** Path of the control socket; its directory exists. */
+  readonly socketPath: string;
+  readonly startTimer: (delayMs: number, action: () => void) => () => void;
+  /** Milliseconds of a monotonic clock. */
+  readonly nowMs: () => number;
+  readonly residentBytes: () => number;
+  readonly version: string;
+  readonly pid: number;
+}
+
+/** One tunnel's control side. */
+export class ControlSide {
+  readonly #config: Config;
+  readonly #log: Log;
+  readonly #environment: ControlEnvironment;
+  readonly #events = new EventLog();
+  readonly #drops = new DropSummary();
+  readonly #resolver: Resolver;
+  readonly #startedAtMs: number;
+  readonly #ended: (error: DaemonError) => void;
+  readonly #cancels = new Set<() => void>();
+  #server: Server | undefined;
+  #link: EngineLink | undefined;
+  #network: Network | undefined;
+  #features: EngineFeatures | undefined;
+  #own: readonly Uint8Array[] = [];
+  #isLinkUp = true;
+  #isStopping = false;
+  /** Rejects when the engine ends by itself; never resolves. */
+  readonly ended: Promise<never>;
+
+  constructor(config: Config, log: Log, environment: ControlEnvironment) {
+    this.#config = config;
+    this.#log = log;
+    this.#environment = environment;
+    this.#startedAtMs = environment.nowMs();
+    const { promise, reject } = rejector();
+    this.ended = promise;
+    this.#ended = reject;
+    this.#resolver = new Resolver({
+      ...environment,
+      lookup: (host) => environment.lookup(host, this.#lookupFamily()),
+      zoneIndex: (zone) => zoneIndex(environment.interfaces(), zone),
+      resolved: (peer, endpoints) => this.#resolved(peer, endpoints),
+      failed: (peer, reason, retryMs) => {
+        const next = `next try in ${retryMs / SECOND_MS} s`;
+        log.warn(`cannot resolve ${peer.host} of peer ${peer.name}: ${reason}; ${next}`);
+      },
+    });
+  }
+
+  /** Brings the tunnel up; throws a DaemonError with one line where that fails (`stop` cleans up). */
+  async start(): Promise<void> {
+    const { name } = this.#config.interface;
+    // First, because a socket that answers means that this tunnel already runs.
+    this.#server = await openControlSocket(this.#environment.socketPath, () => this.status());
+    const before = await readDeviceState(name, this.#environment.runProcess);
+    this.#features = await this.#startEngine();
+    if (this.#isStopping) return;
+    this.#network = new Network(
+      { ...this.#networkInput(), device: this.#features.tunName },
+      before,
+      this.#environment.runProcess,
+    );
+    await this.#network.up();
+    if (this.#isStopping) return;
+    for (const { name, endpoint } of this.#config.peers) {
+      if (endpoint !== undefined) this.#resolver.add({ name, ...endpoint });
+    }
+    this.#startPolls();
+    this.#logStart(this.#features);
+  }
+
+  /** The status document. */
+  async status(): Promise<StatusDocument> {
+    const { version, pid, residentBytes, nowMs } = this.#environment;
+    if (this.#link === undefined || this.#features === undefined) {
+      throw new DaemonError("the tunnel is still starting");
+    }
+    const { snapshot, counters } = await this.#link.snapshot();
+    return statusDocument({
+      version,
+      pid,
+      uptimeSeconds: Math.round((nowMs() - this.#startedAtMs) / SECOND_MS),
+      residentBytes: residentBytes(),
+      config: this.#config,
+      features: this.#features,
+      snapshot,
+      counters: { ...counters, isLinkUp: counters.isLinkUp && this.#isLinkUp },
+    });
+  }
+
+  /** Close frames, keys, device, control socket: undoes all that was begun, whatever fails. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    this.#resolver.close();
+    for (const cancel of this.#cancels) cancel();
+    const results = await Promise.allSettled([
+      this.#link?.stop(),
+      this.#takeNetworkDown(),
+      this.#server === undefined ? undefined : closeControlSocket(this.#server),
+    ]);
+    for (const result of results) {
+      if (result.status === "rejected") this.#log.warn(`stopping: ${messageOf(result.reason)}`);
+    }
+  }
+
+  async #startEngine(): Promise<EngineFeatures> {
+    const { spawn, loadNodeId, interfaces } = this.#environment;
+    const { stateDir, name } = this.#config.interface;
+    const { id, warning } = await loadNodeId(stateDir, name);
+    if (warning !== undefined) this.#log.warn(warning);
+    this.#own = ownAddresses(interfaces());
+    const start = engineStart(this.#config, {
+      nodeId: id,
+      ownAddresses: this.#own,
+      zoneIndex: (zone) => zoneIndex(interfaces(), zone),
+    });
+    const port = spawn(start);
+    wipeKeys(this.#config);
+    this.#link = new EngineLink(port, {
+      event: (event) => this.#event(event),
+      link: (isUp) => this.#linkChanged(isUp),
+      ended: (error, detail) => {
+        if (detail !== undefined) this.#log.debug(detail);
+        this.#ended(error);
+      },
+    });
+    return this.#link.ready();
+  }
+
+  #networkInput() {
+    const { addresses, mtu, routes } = this.#config.interface;
+    const prefixes = this.#config.peers.flatMap((peer) => peer.allowedIps);
+    return { addresses, mtu, routes: routes ? prefixes : [] };
+  }
+
+  async #takeNetworkDown(): Promise<void> {
+    for (const complaint of (await this.#network?.down()) ?? []) {
+      this.#log.debug(`removing what was added: ${complaint}`);
+    }
+  }
+
+  #startPolls(): void {
+    this.#every(INTERFACE_POLL_MS, () => this.#pollInterfaces());
+    this.#every(DROP_SUMMARY_MS, () => this.#summarizeDrops());
+    if (this.#config.log.level === "debug") this.#every(TRACE_POLL_MS, () => this.#logTrace());
+  }
+
+  /** Runs `work` again and again, `periodMs` after it has finished. */
+  #every(periodMs: number, work: () => Promise<void>): void {
+    const cancel = this.#environment.startTimer(periodMs, () => {
+      this.#cancels.delete(cancel);
+      work()
+        // The engine's end refuses what waits for it; its reason is reported by `ended`.
+        .catch((error: unknown) => this.#log.debug(`while ending: ${messageOf(error)}`))
+        .finally(() => {
+          if (!this.#isStopping) this.#every(periodMs, work);
+        });
+    });
+    this.#cancels.add(cancel);
+  }
+
+  async #pollInterfaces(): Promise<void> {
+    const interfaces = this.#environment.interfaces();
+    const own = ownAddresses(interfaces);
+    if (!isSameAddressList(own, this.#own)) {
+      this.#own = own;
+      this.#link?.apply([{ kind: "own-addresses", addresses: own }]);
+    }
+    // A link that is down is not in the list; a link without any address never is.
+    if (this.#config.interface.addresses.length === 0) return;
+    this.#linkChanged(interfaces[this.#features?.tunName ?? ""] !== undefined);
+  }
+
+  async #summarizeDrops(): Promise<void> {
+    const { snapshot } = (await this.#link?.snapshot()) ?? {};
+    if (snapshot === undefined) return;
+    for (const { reason, count, level, message } of this.#drops.lines(snapshot.drops)) {
+      this.#log[level](message, { reason, count });
+    }
+  }
+
+  async #logTrace(): Promise<void> {
+    const trace = await this.#link?.trace();
+    for (const packet of trace?.lines ?? []) this.#log.debug(packetText(packet));
+    const suppressed = trace?.suppressed ?? 0;
+    if (suppressed > 0) this.#log.debug(`${suppressed} more packets and datagrams not shown`);
+  }
+
+  #event(event: TunnelEvent): void {
+    for (const line of this.#events.lines(event, this.#environment.nowMs())) {
+      this.#log[line.level](line.message, line.fields);
+    }
+    if (event.kind === "unanswered") this.#resolver.refresh(event.peer);
+  }
+
+  #linkChanged(isUp: boolean): void {
+    if (isUp === this.#isLinkUp || this.#isStopping) return;
+    this.#isLinkUp = isUp;
+    const { name } = this.#config.interface;
+    if (!isUp) {
+      this.#log.warn(`link ${name} is down: packets are dropped until it is up`);
+      return;
+    }
+    this.#log.info(`link ${name} is up again`);
+    void this.#repair();
+  }
+
+  async #repair(): Promise<void> {
+    for (const complaint of (await this.#network?.repair()) ?? []) {
+      this.#log.warn(`restoring addresses and routes: ${complaint}`);
+    }
+  }
+
+  #resolved(peer: string, endpoints: readonly PlainEndpoint[]): void {
+    this.#log.debug(`peer ${peer} resolved to ${endpoints.length} addresses`);
+    this.#link?.apply([{ kind: "set-endpoints", name: peer, endpoints }]);
+  }
+
+  /** Only addresses that the socket can send to. */
+  #lookupFamily(): 0 | 4 | 6 {
+    if (this.#features?.udpFamily === 4) return 4;
+    return this.#config.interface.listen.address.some((byte) => byte !== 0) ? 6 : 0;
+  }
+
+  #logStart(features: EngineFeatures): void {
+    const { tunName, udpPort, receiveBufferBytes, sendBufferBytes } = features;
+    const fields = { device: tunName, port: udpPort, mtu: this.#config.interface.mtu };
+    this.#log.info(`${tunName} is up, listening on UDP port ${udpPort}`, fields);
+    const buffers = `receive ${receiveBufferBytes}, send ${sendBufferBytes} bytes`;
+    this.#log.debug(`socket buffers: ${buffers}; vnet header: ${features.vnetHeader}`);
+  }
+}
+
+function rejector(): { readonly promise: Promise<never>; readonly reject: (error: Error) => void } {
+  let reject: (error: Error) => void = () => undefined;
+  const promise = new Promise<never>((_resolve, onReject) => {
+    reject = onReject;
+  });
+  // Whoever waits for it sees the rejection; nobody may be waiting yet.
+  promise.catch(() => undefined);
+  return { promise, reject };
+}

@@ -1,0 +1,115 @@
+/**
+ * The control socket's server: HTTP on a Unix socket that only the daemon's user can open.
+ *
+ * One resource, GET /v1/status. Every limit is here so that a client, hostile or stuck, costs a bounded
+ * number of connections for a bounded time: bodies are never read, a connection serves one request.
+ * A socket file left by a process that died is replaced; one that answers is another daemon's.
+ */
+import { chmod, rm } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { connect } from "node:net";
+import { codeOf, DaemonError, messageOf } from "./failure.ts";
+import type { StatusDocument } from "./status.ts";
+
+/** Bytes of the request line and headers together. */
+export const MAX_HEADER_BYTES = 4096;
+/** BOUNDED: connections at a time; further ones are closed at once. */
+export const MAX_CONNECTIONS = 16;
+/** Milliseconds until a connection that has not sent its request, or not read its answer, is closed. */
+export const CLIENT_TIMEOUT_MS = 5_000;
+
+export const STATUS_PATH = "/v1/status";
+
+/** Listens on `path` and answers with what `status` gives. */
+export async function openControlSocket(
+  path: string,
+  status: () => Promise<StatusDocument>,
+): Promise<Server> {
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: CLIENT_TIMEOUT_MS,
+      requestTimeout: CLIENT_TIMEOUT_MS,
+      connectionsCheckingInterval: 1_000,
+    },
+    (request, response) => void answer(request, response, status),
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  server.setTimeout(CLIENT_TIMEOUT_MS, (socket) => socket.destroy());
+  await listen(server, path);
+  await chmod(path, 0o600);
+  return server;
+}
+
+/** Stops listening, drops open connections and removes the socket file. */
+export function closeControlSocket(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    // libuv unlinks the socket file when the listening handle closes.
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: () => Promise<StatusDocument>,
+): Promise<void> {
+  response.on("finish", () => request.socket.destroySoon());
+  const path = request.url?.split("?")[0];
+  if (path !== STATUS_PATH) reply(response, 404, { error: "no such resource" });
+  else if (request.method !== "GET") {
+    response.setHeader("allow", "GET");
+    reply(response, 405, { error: "only GET is allowed here" });
+  } else {
+    try {
+      reply(response, 200, await status());
+    } catch (error) {
+      reply(response, 503, { error: messageOf(error) });
+    }
+  }
+}
+
+function reply(response: ServerResponse, code: number, body: object): void {
+  response.writeHead(code, { "content-type": "application/json", connection: "close" });
+  response.end(`${JSON.stringify(body)}\n`);
+}
+
+async function listen(server: Server, path: string): Promise<void> {
+  try {
+    await listenOnce(server, path);
+  } catch (cause) {
+    if (codeOf(cause) !== "EADDRINUSE") {
+      throw new DaemonError(`cannot open the control socket ${path}: ${messageOf(cause)}`, 1, {
+        cause,
+      });
+    }
+    if (await isAnswered(path)) {
+      throw new DaemonError(`already running: another process answers on ${path}`);
+    }
+    await rm(path, { force: true });
+    await listenOnce(server, path);
+  }
+}
+
+function listenOnce(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(path, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+/** Whether some process accepts connections on the socket file. */
+function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}

@@ -1,0 +1,91 @@
+/**
+ * The daemon: joins the control side to this process and sees to it that the process ends in time.
+ *
+ * It returns the exit code instead of exiting; only two ways go past that: a second signal, and the hard
+ * limit after which a shutdown that hangs is cut short (the kernel then takes the device and the keys'
+ * memory; a control socket that stays behind is replaced at the next start).
+ */
+import { lookup } from "node:dns/promises";
+import { networkInterfaces } from "node:os";
+import type { Config } from "../config/config.ts";
+import { spawnEngine } from "../engine/spawn.ts";
+import { createLog, type Log } from "../log.ts";
+import { type ControlEnvironment, ControlSide } from "./control-side.ts";
+import { type ExitRequest, listenForExit } from "./exit-request.ts";
+import { DaemonError, EXIT, messageOf } from "./failure.ts";
+import { runProcess } from "./ip-command.ts";
+import { loadNodeId } from "./node-id.ts";
+import { checkPrivileges } from "./privileges.ts";
+import { controlSocketPath, prepareRuntimeDir, runtimeDir } from "./runtime-dir.ts";
+import { startTimer } from "./timers.ts";
+import { readVersion } from "./version.ts";
+
+/** Milliseconds from the wish to end until the process ends whatever it still waits for. */
+export const HARD_LIMIT_MS = 900;
+
+/** Runs one tunnel until it ends; resolves to the exit code. Takes the configuration's keys and wipes them. */
+export async function runDaemon(config: Config): Promise<number> {
+  const log = createLog(config.log);
+  const exit = listenForExit(log, process);
+  try {
+    process.umask(0o077);
+    await checkPrivileges();
+    prepareRuntimeDir(runtimeDir());
+    const side = new ControlSide(config, log, controlEnvironment(config));
+    return await supervise(side, exit, log);
+  } catch (error) {
+    return reportFailure(error, log);
+  } finally {
+    await log.close();
+    exit.release();
+  }
+}
+
+/** Starts, waits for a reason to end, and stops; the exit code. */
+async function supervise(side: ControlSide, exit: ExitRequest, log: Log): Promise<number> {
+  const code = await untilEnd(side, exit).catch((error: unknown) => reportFailure(error, log));
+  const cancel = startTimer(HARD_LIMIT_MS, () => {
+    log.error("stopping takes too long: ended");
+    process.exit(code);
+  });
+  await side.stop();
+  cancel();
+  // A failure has had its one line.
+  if (code === EXIT.OK) log.info("stopped");
+  return code;
+}
+
+async function untilEnd(side: ControlSide, exit: ExitRequest): Promise<number> {
+  // A signal while starting ends the start; what had begun is undone by `stop`.
+  const code = await Promise.race([side.start(), side.ended, exit.requested]);
+  return code ?? (await Promise.race([side.ended, exit.requested]));
+}
+
+function reportFailure(error: unknown, log: Log): number {
+  if (error instanceof DaemonError) {
+    log.error(error.message);
+    return error.exitCode;
+  }
+  log.error(`internal error: ${messageOf(error)}`);
+  if (error instanceof Error) log.debug(error.stack ?? "no stack");
+  return EXIT.FAILURE;
+}
+
+function controlEnvironment(config: Config): ControlEnvironment {
+  return {
+    spawn: spawnEngine,
+    runProcess,
+    lookup: async (host, family) => {
+      const answers = await lookup(host, { all: true, family });
+      return answers.map((answer) => answer.address);
+    },
+    interfaces: networkInterfaces,
+    loadNodeId,
+    socketPath: controlSocketPath(config.interface.name),
+    startTimer,
+    nowMs: () => performance.now(),
+    residentBytes: () => process.memoryUsage.rss(),
+    version: readVersion(),
+    pid: process.pid,
+  };
+}

@@ -1,0 +1,161 @@
+/**
+ * The control side's end of the messages: commands out, answers and events in.
+ *
+ * Answers are matched to requests by id. When the engine ends, by its own report or because its thread
+ * died, every open request is refused, so nothing waits for ever. Events are acknowledged after they
+ * were handled: a busy control side makes the engine keep them, not this queue grow.
+ */
+import type { TunnelEvent, TunnelSnapshot } from "../core/options.ts";
+import type {
+  Change,
+  Command,
+  EngineCounters,
+  EngineFeatures,
+  PacketLine,
+  Report,
+} from "../engine/messages.ts";
+import type { EnginePort } from "../engine/spawn.ts";
+import { DaemonError, EXIT } from "./failure.ts";
+
+export interface EngineListener {
+  readonly event: (event: TunnelEvent) => void;
+  readonly link: (isUp: boolean) => void;
+  /** The engine ended by itself; called at most once. `detail` is for debug level. */
+  readonly ended: (error: DaemonError, detail: string | undefined) => void;
+}
+
+export interface EngineSnapshot {
+  readonly snapshot: TunnelSnapshot;
+  readonly counters: EngineCounters;
+}
+
+export interface Trace {
+  readonly lines: readonly PacketLine[];
+  readonly suppressed: number;
+}
+
+interface Pending {
+  readonly resolve: (report: Report) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Speaks with one engine. */
+export class EngineLink {
+  readonly #port: EnginePort;
+  readonly #listener: EngineListener;
+  readonly #pending = new Map<number | "ready" | "stopped", Pending>();
+  #nextId = 1;
+  #end: DaemonError | undefined;
+  #snapshot: Promise<EngineSnapshot> | undefined;
+
+  constructor(port: EnginePort, listener: EngineListener) {
+    this.#port = port;
+    this.#listener = listener;
+    port.listen({
+      report: (report) => this.#receive(report),
+      died: (message, detail) => this.#ended(new DaemonError(message), detail),
+    });
+  }
+
+  /** Resolves when device and socket are open; rejects with the reason where they cannot be. */
+  async ready(): Promise<EngineFeatures> {
+    const report = await this.#wait("ready");
+    if (report.kind !== "ready") throw unexpected(report);
+    return report.features;
+  }
+
+  /** A snapshot; callers that ask at the same time share one. */
+  snapshot(): Promise<EngineSnapshot> {
+    this.#snapshot ??= this.#askSnapshot().finally(() => {
+      this.#snapshot = undefined;
+    });
+    return this.#snapshot;
+  }
+
+  /** Takes the packet lines recorded since the last call. */
+  async trace(): Promise<Trace> {
+    const report = await this.#ask((id) => ({ kind: "trace", id }));
+    if (report.kind !== "trace") throw unexpected(report);
+    return { lines: report.lines, suppressed: report.suppressed };
+  }
+
+  apply(changes: readonly Change[]): void {
+    this.#post({ kind: "apply", changes });
+  }
+
+  /** Resolves when close frames are sent, keys wiped and descriptors closed. */
+  async stop(): Promise<void> {
+    if (this.#end !== undefined) return;
+    const stopped = this.#wait("stopped");
+    this.#post({ kind: "stop" });
+    await stopped;
+  }
+
+  async #askSnapshot(): Promise<EngineSnapshot> {
+    const report = await this.#ask((id) => ({ kind: "snapshot", id }));
+    if (report.kind !== "snapshot") throw unexpected(report);
+    return { snapshot: report.snapshot, counters: report.counters };
+  }
+
+  #ask(command: (id: number) => Command): Promise<Report> {
+    const id = this.#nextId;
+    this.#nextId += 1;
+    const answer = this.#wait(id);
+    this.#post(command(id));
+    return answer;
+  }
+
+  #wait(key: number | "ready" | "stopped"): Promise<Report> {
+    if (this.#end !== undefined) return Promise.reject(this.#end);
+    return new Promise((resolve, reject) => {
+      this.#pending.set(key, { resolve, reject });
+    });
+  }
+
+  #post(command: Command): void {
+    if (this.#end === undefined) this.#port.post(command);
+  }
+
+  #receive(report: Report): void {
+    switch (report.kind) {
+      case "ready":
+      case "stopped":
+        this.#settle(report.kind, report);
+        if (report.kind === "stopped") this.#end = new DaemonError("the engine has stopped");
+        break;
+      case "snapshot":
+      case "trace":
+        this.#settle(report.id, report);
+        break;
+      case "events":
+        for (const event of report.events) this.#listener.event(event);
+        this.#post({ kind: "acknowledge" });
+        break;
+      case "link":
+        this.#listener.link(report.isUp);
+        break;
+      case "fatal":
+        this.#ended(new DaemonError(report.message, report.exitCode), report.detail);
+        break;
+      default:
+        report satisfies never;
+    }
+  }
+
+  #settle(key: number | "ready" | "stopped", report: Report): void {
+    this.#pending.get(key)?.resolve(report);
+    this.#pending.delete(key);
+  }
+
+  #ended(error: DaemonError, detail: string | undefined): void {
+    if (this.#end !== undefined) return;
+    this.#end = error;
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+    this.#listener.ended(error, detail);
+  }
+}
+
+function unexpected(report: Report): DaemonError {
+  return new DaemonError(`the engine answered '${report.kind}' out of turn`, EXIT.FAILURE);
+}

@@ -1,0 +1,46 @@
+/**
+ * What the engine is started with, made from the configuration: a pure function.
+ *
+ * Keys are copied into buffers of their own, because those are transferred to the engine's thread and
+ * leave nothing behind; the configuration's own copies are the caller's to wipe afterwards.
+ */
+import type { Config, PeerConfig } from "../config/config.ts";
+import type { PeerOptions } from "../core/options.ts";
+import type { EngineStart } from "../engine/messages.ts";
+import { literalEndpoint } from "./resolver.ts";
+
+/** What is known beside the configuration when the engine starts. */
+export interface StartContext {
+  /** 16 bytes. */
+  readonly nodeId: Uint8Array;
+  readonly ownAddresses: readonly Uint8Array[];
+  readonly zoneIndex: (zone: string) => number;
+}
+
+/** The engine's start message; host names in it have no address yet. */
+export function engineStart(config: Config, context: StartContext): EngineStart {
+  const { name, mtu, listen, fwmark, device } = config.interface;
+  return {
+    tun: { name, mtu },
+    udp: { ...listen, mark: fwmark, device },
+    nodeId: context.nodeId,
+    ownAddresses: context.ownAddresses,
+    limits: config.limits,
+    peers: config.peers.map((peer) => peerOptions(peer, context)),
+    isTracing: config.log.level === "debug",
+  };
+}
+
+function peerOptions(peer: PeerConfig, { zoneIndex }: StartContext): PeerOptions {
+  const literal =
+    peer.endpoint === undefined ? undefined : literalEndpoint(peer.endpoint, zoneIndex);
+  return {
+    name: peer.name,
+    keys: peer.keys.map((key) => Uint8Array.from(key)),
+    endpoints: literal === undefined ? [] : [literal],
+    hasConfiguredEndpoint: peer.endpoint !== undefined,
+    allowedIps: peer.allowedIps,
+    keepaliveSeconds: peer.keepaliveSeconds,
+    roaming: peer.roaming,
+  };
+}

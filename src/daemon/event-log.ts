@@ -1,0 +1,114 @@
+/**
+ * Events of the core and packet lines as log lines.
+ *
+ * Levels: what an operator should see at the default level is info (up, down, moved) or warn (somebody
+ * sends what no key here opens); rekeys and packets are debug. BOUNDED: lines that a stranger can cause
+ * are limited in all, because each may come from another forged address.
+ */
+import type { TunnelEvent } from "../core/options.ts";
+import { formatAddress, formatEndpoint } from "../core/prefix.ts";
+import type { PacketLine } from "../engine/messages.ts";
+import { RateLimit } from "./rate-limit.ts";
+
+/** Log lines a minute about strangers, all addresses together. */
+export const STRANGER_LINES_PER_MINUTE = 10;
+
+export type Level = "warn" | "info" | "debug";
+
+/** A line to log. */
+export interface LogLine {
+  readonly level: Level;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, string | number | boolean>>;
+}
+
+type EventOf<Kind extends TunnelEvent["kind"]> = Extract<TunnelEvent, { readonly kind: Kind }>;
+
+const DOWN_REASONS: Readonly<Record<EventOf<"down">["reason"], string>> = {
+  closed: "closed by the other side",
+  expired: "its session expired",
+  stale: "nothing heard for too long",
+  removed: "removed from the configuration",
+};
+
+/** Turns events into lines; remembers how many strangers it reported. */
+export class EventLog {
+  readonly #strangers = new RateLimit(STRANGER_LINES_PER_MINUTE);
+
+  /** The lines for one event; none where the limit is reached. */
+  lines(event: TunnelEvent, nowMs: number): readonly LogLine[] {
+    switch (event.kind) {
+      case "session":
+        return [sessionLine(event)];
+      case "down":
+        return [line("info", `peer ${event.peer} is down: ${DOWN_REASONS[event.reason]}`, event)];
+      case "endpoint":
+        return [endpointLine(event)];
+      case "stale":
+        return [staleLine(event)];
+      case "unanswered":
+        return [unansweredLine(event)];
+      case "stranger":
+        return this.#strangerLines(event, nowMs);
+      case "lost":
+        return [{ level: "warn", message: `${event.count} events were lost`, fields: {} }];
+      default:
+        return event satisfies never;
+    }
+  }
+
+  #strangerLines({ source, reason }: EventOf<"stranger">, nowMs: number): readonly LogLine[] {
+    const { isAllowed, suppressed } = this.#strangers.take(nowMs);
+    const rest: LogLine[] =
+      suppressed === 0
+        ? []
+        : [{ level: "warn", message: `${suppressed} more such addresses`, fields: {} }];
+    if (!isAllowed) return rest;
+    const message = `datagrams arrive from ${formatEndpoint(source)} which no key configured here opens`;
+    return [...rest, { level: "warn", message, fields: { reason } }];
+  }
+}
+
+/** A packet line's text: "inbound datagram 1452 bytes from 192.0.2.1:1194". */
+export function packetText(packet: PacketLine): string {
+  const { direction, layer, length, source, destination, port } = packet;
+  const text = (address: Uint8Array | undefined) =>
+    address === undefined
+      ? undefined
+      : port === 0
+        ? formatAddress(address)
+        : formatEndpoint({ address, port, scope: 0 });
+  const from = source === undefined ? "" : ` from ${text(source)}`;
+  const to = destination === undefined ? "" : ` to ${text(destination)}`;
+  return `${direction} ${layer} ${length} bytes${from}${to}`;
+}
+
+function sessionLine(event: EventOf<"session">): LogLine {
+  const { peer, isNew, isInitiator, fingerprint, endpoint } = event;
+  const where = endpoint === undefined ? "" : ` at ${formatEndpoint(endpoint)}`;
+  const message = isNew ? `peer ${peer} is up${where}` : `new session with peer ${peer}${where}`;
+  const fields = { peer, key: fingerprint, role: isInitiator ? "initiator" : "responder" };
+  return { level: isNew ? "info" : "debug", message, fields };
+}
+
+function endpointLine({ peer, from, to }: EventOf<"endpoint">): LogLine {
+  const message =
+    from === undefined
+      ? `peer ${peer} is at ${formatEndpoint(to)}`
+      : `peer ${peer} moved from ${formatEndpoint(from)} to ${formatEndpoint(to)}`;
+  // The first address stands in the line that says the peer is up.
+  return { level: from === undefined ? "debug" : "info", message, fields: { peer } };
+}
+
+function staleLine(event: EventOf<"stale">): LogLine {
+  const rest = event.endpointForgotten ? ", its address is forgotten" : "";
+  return line("info", `peer ${event.peer} is silent${rest}`, event);
+}
+
+function unansweredLine(event: EventOf<"unanswered">): LogLine {
+  return line("info", `peer ${event.peer} has not answered for ${event.seconds} s`, event);
+}
+
+function line(level: Level, message: string, { peer }: { readonly peer: string }): LogLine {
+  return { level, message, fields: { peer } };
+}

@@ -1,0 +1,93 @@
+/**
+ * Which `ip` commands put a configuration on a device and take it off again: pure functions.
+ *
+ * A command is an argument vector (man 8 ip); `ip-command.ts` runs them. Only what is missing is added,
+ * and only what was added is removed, because an attached device may carry others' addresses and
+ * routes. Routes are added, never replaced: a replace would take a prefix away from another device.
+ */
+import type { InterfaceAddress } from "../config/config.ts";
+import { formatAddress, formatPrefix, type Prefix, prefixesOverlap } from "../core/prefix.ts";
+import type { DeviceState } from "./device-state.ts";
+
+/** Arguments of one `ip` call. */
+export type IpCommand = readonly string[];
+
+export interface NetworkPlanInput {
+  readonly device: string;
+  readonly addresses: readonly InterfaceAddress[];
+  readonly mtu: number;
+  /** Prefixes to route into the device; empty where routes are switched off. */
+  readonly routes: readonly Prefix[];
+}
+
+export interface NetworkPlan {
+  /** In order: addresses, link, routes. */
+  readonly up: readonly IpCommand[];
+  /** Takes off what `up` added to a device that was there before; empty for a device of our own. */
+  readonly down: readonly IpCommand[];
+}
+
+/** The commands for a device in state `before` (undefined: it does not exist yet and vanishes with the daemon). */
+export function planNetwork(input: NetworkPlanInput, before: DeviceState | undefined): NetworkPlan {
+  const addresses = input.addresses.filter((one) => !before?.addresses.includes(addressText(one)));
+  const routes = routesToAdd(input).filter((one) => !before?.routes.includes(formatPrefix(one)));
+  const up = [
+    ...addresses.map((one) => addressCommand("add", one, input.device)),
+    ["link", "set", "dev", input.device, "mtu", String(input.mtu), "up"],
+    ...routes.map((one) => routeCommand("add", one, input.device)),
+  ];
+  if (before === undefined) return { up, down: [] };
+  return { up, down: downCommands(input.device, before, addresses, routes) };
+}
+
+/** The commands that put back what the kernel dropped when the link was set down; each may find its work done. */
+export function planRepair(input: NetworkPlanInput): readonly IpCommand[] {
+  return [
+    ...input.addresses.map((one) => addressCommand("replace", one, input.device)),
+    ...routesToAdd(input).map((one) => routeCommand("add", one, input.device)),
+  ];
+}
+
+/** "10.0.0.1/24". */
+export function addressText(address: InterfaceAddress): string {
+  return `${formatAddress(address.bytes)}/${address.prefixLength}`;
+}
+
+/**
+ * Prefixes that need a route of their own: not a default route (a peer that takes everything gets what
+ * is routed into the device by hand), and not what an address on the device routes already.
+ */
+function routesToAdd({ routes, addresses }: NetworkPlanInput): readonly Prefix[] {
+  return routes.filter(
+    (route) => route.length > 0 && !addresses.some((address) => isConnected(route, address)),
+  );
+}
+
+function downCommands(
+  device: string,
+  before: DeviceState,
+  addresses: readonly InterfaceAddress[],
+  routes: readonly Prefix[],
+): readonly IpCommand[] {
+  const link = ["link", "set", "dev", device, "mtu", String(before.mtu)];
+  return [
+    ...routes.map((one) => routeCommand("del", one, device)),
+    ...addresses.map((one) => addressCommand("del", one, device)),
+    before.isUp ? link : [...link, "down"],
+  ];
+}
+
+function addressCommand(verb: string, address: InterfaceAddress, device: string): IpCommand {
+  const command = ["addr", verb, addressText(address), "dev", device];
+  // Duplicate address detection has nobody to ask on a TUN and would hold the address back for a second.
+  return address.family === 6 && verb !== "del" ? [...command, "nodad"] : command;
+}
+
+function routeCommand(verb: string, prefix: Prefix, device: string): IpCommand {
+  return ["route", verb, formatPrefix(prefix), "dev", device];
+}
+
+function isConnected(route: Prefix, { family, bytes, prefixLength }: InterfaceAddress): boolean {
+  const network: Prefix = { family, bytes, length: prefixLength };
+  return route.length >= prefixLength && prefixesOverlap(network, route);
+}

@@ -1,0 +1,44 @@
+/**
+ * This host's addresses as the core needs them, from the operating system's list of interfaces.
+ *
+ * The core refuses an endpoint that is an own address with the own port: else a forged or mistaken
+ * address would make a host talk to itself. The list shows only interfaces that are up, which also
+ * tells whether the tunnel's link is.
+ */
+import type { NetworkInterfaceInfo } from "node:os";
+import { mapAddress, parseAddress } from "../core/prefix.ts";
+
+/** Interfaces by name, as `os.networkInterfaces()` gives them. */
+export type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;
+
+/** All addresses, 16 bytes each (IPv4 mapped), in a stable order. */
+export function ownAddresses(interfaces: Interfaces): readonly Uint8Array[] {
+  const texts = Object.values(interfaces).flatMap(
+    (infos) => infos?.map((info) => info.address) ?? [],
+  );
+  return [...new Set(texts)].sort().flatMap((text) => {
+    const bytes = parseAddress(withoutZone(text));
+    return bytes === undefined ? [] : [mapAddress(bytes)];
+  });
+}
+
+/** Whether two lists hold the same addresses in the same order. */
+export function isSameAddressList(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
+  return (
+    a.length === b.length && a.every((one, index) => Buffer.compare(one, b[index] ?? one) === 0)
+  );
+}
+
+/** "fe80::1%eth0" without its zone. */
+export function withoutZone(text: string): string {
+  return text.split("%")[0] ?? text;
+}
+
+/** The interface index of a zone such as "eth0" or "3"; 0: there is no such interface. */
+export function zoneIndex(interfaces: Interfaces, zone: string): number {
+  if (/^\d{1,9}$/.test(zone)) return Number(zone);
+  for (const info of interfaces[zone] ?? []) {
+    if (info.family === "IPv6" && info.scopeid !== 0) return info.scopeid;
+  }
+  return 0;
+}

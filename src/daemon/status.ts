@@ -1,0 +1,168 @@
+/**
+ * The status document: what the control socket answers and `iptun status` prints.
+ *
+ * JSON only: addresses are text, absent values are null, ages are seconds. It holds no key material; a
+ * key appears as its fingerprint. Fields are only ever added, because scripts read it.
+ */
+import type { Config, PeerConfig } from "../config/config.ts";
+import type { DropCounters } from "../core/drop-reason.ts";
+import type {
+  PeerCounters,
+  PeerSnapshot,
+  PlainEndpoint,
+  SessionSnapshot,
+  TunnelSnapshot,
+} from "../core/options.ts";
+import { formatAddress, formatEndpoint, formatPrefix } from "../core/prefix.ts";
+import type { EngineCounters, EngineFeatures } from "../engine/messages.ts";
+import { addressText } from "./network-plan.ts";
+
+export interface SessionStatus {
+  readonly slot: SessionSnapshot["slot"];
+  readonly isInitiator: boolean;
+  readonly ageSeconds: number;
+  /** First 8 hex digits that name the key. */
+  readonly fingerprint: string;
+  /** Datagrams sealed, and highest counter opened. */
+  readonly sent: number;
+  readonly received: number;
+}
+
+export interface PeerStatus {
+  readonly name: string;
+  readonly state: PeerSnapshot["state"];
+  /** Where datagrams go, as "192.0.2.1:1194"; null: not known. */
+  readonly endpoint: string | null;
+  /** As configured, "host:port"; null: learned. */
+  readonly configuredEndpoint: string | null;
+  readonly allowedIps: readonly string[];
+  readonly fingerprints: readonly string[];
+  readonly sessions: readonly SessionStatus[];
+  /** Seconds since the last authenticated datagram; null: none yet. */
+  readonly silentSeconds: number | null;
+  readonly handshakeAgeSeconds: number | null;
+  readonly remoteMtu: number | null;
+  readonly remoteKeepaliveSeconds: number | null;
+  readonly waitingPackets: number;
+  readonly counters: Readonly<PeerCounters>;
+}
+
+export interface SourceStatus {
+  readonly address: string;
+  /** Datagrams charged for failing a check, and those refused while the source's bucket was empty. */
+  readonly charged: number;
+  readonly refused: number;
+}
+
+export interface StatusDocument {
+  readonly version: string;
+  readonly pid: number;
+  readonly uptimeSeconds: number;
+  readonly residentBytes: number;
+  readonly interface: {
+    readonly name: string;
+    /** As "10.0.0.1/24". */
+    readonly addresses: readonly string[];
+    readonly mtu: number;
+    readonly listenPort: number;
+    readonly isLinkUp: boolean;
+  };
+  readonly features: Omit<EngineFeatures, "tunName" | "udpPort">;
+  readonly peers: readonly PeerStatus[];
+  readonly sessions: number;
+  readonly drops: Readonly<DropCounters>;
+  /** Diffie-Hellman computations made on behalf of received messages. */
+  readonly handshakeComputations: number;
+  readonly sources: readonly SourceStatus[];
+  readonly engine: EngineCounters;
+}
+
+/** What the document is made of. */
+export interface StatusInput {
+  readonly version: string;
+  readonly pid: number;
+  readonly uptimeSeconds: number;
+  readonly residentBytes: number;
+  readonly config: Pick<Config, "interface" | "peers">;
+  readonly features: EngineFeatures;
+  readonly snapshot: TunnelSnapshot;
+  readonly counters: EngineCounters;
+}
+
+/** The document from a snapshot of the engine. */
+export function statusDocument(input: StatusInput): StatusDocument {
+  const { config, features, snapshot, counters } = input;
+  const { tunName, udpPort, ...offered } = features;
+  return {
+    version: input.version,
+    pid: input.pid,
+    uptimeSeconds: input.uptimeSeconds,
+    residentBytes: input.residentBytes,
+    interface: {
+      name: tunName,
+      addresses: config.interface.addresses.map(addressText),
+      mtu: config.interface.mtu,
+      listenPort: udpPort,
+      isLinkUp: counters.isLinkUp,
+    },
+    features: offered,
+    peers: snapshot.peers.map((peer) => peerStatus(peer, config.peers)),
+    sessions: snapshot.sessions,
+    drops: snapshot.drops,
+    handshakeComputations: snapshot.handshakeComputations,
+    sources: snapshot.sources.map((source) => ({
+      address: formatAddress(source.address),
+      charged: source.charged,
+      refused: source.refused,
+    })),
+    engine: counters,
+  };
+}
+
+function peerStatus(peer: PeerSnapshot, configs: readonly PeerConfig[]): PeerStatus {
+  const config = configs.find((one) => one.name === peer.name);
+  return {
+    name: peer.name,
+    state: peer.state,
+    endpoint: endpointText(peer.endpoint),
+    configuredEndpoint: config?.endpoint === undefined ? null : hostPortText(config.endpoint),
+    allowedIps: config?.allowedIps.map(formatPrefix) ?? [],
+    fingerprints: peer.fingerprints,
+    sessions: peer.sessions.map(sessionStatus),
+    silentSeconds: secondsOrNull(peer.silentMs),
+    handshakeAgeSeconds: secondsOrNull(peer.handshakeAgeMs),
+    remoteMtu: peer.remoteMtu ?? null,
+    remoteKeepaliveSeconds: peer.remoteKeepaliveSeconds ?? null,
+    waitingPackets: peer.waitingPackets,
+    counters: peer.counters,
+  };
+}
+
+function sessionStatus(session: SessionSnapshot): SessionStatus {
+  return {
+    slot: session.slot,
+    isInitiator: session.isInitiator,
+    ageSeconds: seconds(session.ageMs),
+    fingerprint: session.fingerprint,
+    sent: session.sent,
+    received: session.received,
+  };
+}
+
+/** "host:port", with brackets around an IPv6 address. */
+export function hostPortText({ host, port }: NonNullable<PeerConfig["endpoint"]>): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function endpointText(endpoint: PlainEndpoint | undefined): string | null {
+  return endpoint === undefined ? null : formatEndpoint(endpoint);
+}
+
+function secondsOrNull(ms: number | undefined): number | null {
+  return ms === undefined ? null : seconds(ms);
+}
+
+/** Milliseconds as seconds with one decimal. */
+function seconds(ms: number): number {
+  return Math.round(ms / 100) / 10;
+}

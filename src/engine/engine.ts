@@ -1,0 +1,309 @@
+/**
+ * The engine: one loop that moves batches between a TUN device and a UDP socket through the core.
+ *
+ * A turn has a fixed order: due timers, pending transmits, one bounded turn of UDP, one of TUN,
+ * re-arm. It decides nothing about a packet (core does) and knows no system call (io does). It never
+ * logs: it reports counters and events. The trap: readiness is level-triggered, so a turn may stop
+ * before a descriptor is empty, but must never return with an error state left to call again at once.
+ */
+
+import type { TunnelEvent } from "../core/options.ts";
+import { type Instant, NEVER } from "../core/time.ts";
+import type { Tunnel } from "../core/tunnel.ts";
+import type { Change, Command, EngineCounters, Report } from "./messages.ts";
+import { PacketTrace } from "./packet-trace.ts";
+import type { EngineIo } from "./ports.ts";
+import { WatchGuard } from "./watch-guard.ts";
+
+/** Which descriptors a turn serves. */
+export const READY = { NONE: 0, UDP: 1, TUN: 2 } as const;
+
+/** Batches of each direction in one turn, so that neither direction nor a message waits for the other. */
+export const BATCHES_PER_TURN = 2;
+
+/** Events in one message to the control side. */
+export const EVENTS_PER_REPORT = 64;
+
+/** The core as the loop uses it. */
+export type EngineTunnel = Pick<
+  Tunnel,
+  | "buffers"
+  | "setWallClock"
+  | "handleDatagrams"
+  | "handlePackets"
+  | "handleTimeout"
+  | "pollTimeout"
+  | "pollTransmit"
+  | "pollEvent"
+  | "addPeer"
+  | "removePeer"
+  | "setEndpoints"
+  | "setOwnAddresses"
+  | "rekey"
+  | "close"
+  | "wipe"
+  | "snapshot"
+  | "countDrop"
+>;
+
+/** What the loop reports by itself; `ready` and other failures are the worker's to send. */
+export type EngineReport = Exclude<Report, { readonly kind: "ready" }>;
+
+/** Joins a tunnel and its io; runs from `start` until `stop` or a fatal report. */
+export class Engine {
+  readonly #tunnel: EngineTunnel;
+  readonly #io: EngineIo;
+  readonly #report: (report: EngineReport) => void;
+  readonly #trace: PacketTrace | undefined;
+  readonly #udpGuard: WatchGuard;
+  readonly #tunGuard: WatchGuard;
+  #state: "running" | "ended" = "running";
+  #isLinkReportedUp = true;
+  /** Whether the control side still has an `events` message to acknowledge. */
+  #isEventPending = false;
+  readonly #counts = {
+    turns: 0,
+    timerTurns: 0,
+    datagramsReceived: 0,
+    datagramsSent: 0,
+    packetsRead: 0,
+    packetsWritten: 0,
+  };
+
+  /** Watches both descriptors at once; nothing is read before the loop calls. */
+  constructor(
+    tunnel: EngineTunnel,
+    io: EngineIo,
+    options: { readonly isTracing: boolean },
+    report: (report: EngineReport) => void,
+  ) {
+    this.#tunnel = tunnel;
+    this.#io = io;
+    this.#report = report;
+    this.#trace = options.isTracing ? new PacketTrace() : undefined;
+    this.#udpGuard = new WatchGuard(io.watchUdp((isBroken) => this.#ready(READY.UDP, isBroken)));
+    this.#tunGuard = new WatchGuard(io.watchTun((isBroken) => this.#ready(READY.TUN, isBroken)));
+  }
+
+  /** One turn of the loop over the descriptors in `ready` (READY bits). */
+  turn(ready: number): void {
+    if (this.#state !== "running") return;
+    this.#counts.turns += 1;
+    const now = this.#io.clock.now();
+    this.#tunnel.setWallClock(this.#io.clock.wallMicros());
+    this.#tunnel.handleTimeout(now);
+    this.#udpGuard.handleTimeout(now);
+    this.#tunGuard.handleTimeout(now);
+    this.#transmit(now);
+    if ((ready & READY.UDP) !== 0) this.#udpGuard.served(this.#turnUdp(now), now);
+    if ((ready & READY.TUN) !== 0) this.#tunGuard.served(this.#turnTun(now), now);
+    this.#finishTurn();
+  }
+
+  /** Does what the control side asks. */
+  handleCommand(command: Command): void {
+    if (this.#state !== "running") return;
+    switch (command.kind) {
+      case "apply":
+        this.#tunnel.setWallClock(this.#io.clock.wallMicros());
+        for (const change of command.changes) this.#apply(change, this.#io.clock.now());
+        this.turn(READY.NONE);
+        break;
+      case "rekey":
+        this.#tunnel.setWallClock(this.#io.clock.wallMicros());
+        this.#tunnel.rekey(command.peer, this.#io.clock.now());
+        this.turn(READY.NONE);
+        break;
+      case "snapshot":
+        this.#reportSnapshot(command.id);
+        break;
+      case "trace":
+        this.#reportTrace(command.id);
+        break;
+      case "acknowledge":
+        this.#isEventPending = false;
+        this.#reportEvents();
+        break;
+      case "stop":
+        this.#stop();
+        break;
+      default:
+        command satisfies never;
+    }
+  }
+
+  /** Wipes every key and releases both descriptors; nothing is sent. Harmless when repeated. */
+  abandon(): void {
+    if (this.#state === "ended") return;
+    this.#state = "ended";
+    this.#tunnel.wipe();
+    this.#io.clock.disarmTimer();
+    this.#udpGuard.close();
+    this.#tunGuard.close();
+    this.#io.udp.close();
+    this.#io.tun.close();
+  }
+
+  #ready(bit: number, isBroken: boolean): void {
+    // The watch has stopped itself: read once to learn why, and look again after a pause.
+    if (isBroken) this.#guardOf(bit).pause(this.#io.clock.now());
+    this.turn(bit);
+  }
+
+  #guardOf(bit: number): WatchGuard {
+    return bit === READY.UDP ? this.#udpGuard : this.#tunGuard;
+  }
+
+  /** Returns the datagrams received. */
+  #turnUdp(now: Instant): number {
+    const { datagrams, datagramStride, delivered } = this.#tunnel.buffers;
+    let total = 0;
+    for (let batch = 0; batch < BATCHES_PER_TURN; batch += 1) {
+      const count = this.#io.udp.receive(datagrams, datagramStride);
+      if (count === 0) break;
+      total += count;
+      this.#trace?.datagrams("inbound", datagrams);
+      this.#tunnel.handleDatagrams(now);
+      this.#trace?.packets("inbound", delivered);
+      this.#write(delivered);
+      this.#transmit(now);
+      if (count < datagrams.capacity) break;
+    }
+    this.#counts.datagramsReceived += total;
+    return total;
+  }
+
+  /** Returns the packets read. */
+  #turnTun(now: Instant): number {
+    const { packets, packetStride, outgoing, replies } = this.#tunnel.buffers;
+    let total = 0;
+    for (let batch = 0; batch < BATCHES_PER_TURN; batch += 1) {
+      const count = this.#io.tun.read(packets, packetStride);
+      if (count === 0) break;
+      total += count;
+      this.#trace?.packets("outbound", packets);
+      this.#tunnel.handlePackets(now);
+      this.#send(outgoing);
+      this.#write(replies);
+      // Waiting packets start handshakes: those must not wait for the next turn.
+      this.#transmit(now);
+      if (count < packets.capacity) break;
+    }
+    this.#counts.packetsRead += total;
+    return total;
+  }
+
+  /** Sends what timers and handshakes made, batch by batch, until none is left. */
+  #transmit(now: Instant): void {
+    const { outgoing, replies } = this.#tunnel.buffers;
+    while (this.#tunnel.pollTransmit(now) > 0) {
+      this.#send(outgoing);
+      this.#write(replies);
+    }
+  }
+
+  #send(batch: EngineTunnel["buffers"]["outgoing"]): void {
+    if (batch.count === 0) return;
+    this.#trace?.datagrams("outbound", batch);
+    const refused = this.#io.udp.send(batch);
+    this.#counts.datagramsSent += batch.count - refused;
+    batch.count = 0;
+    if (refused > 0) this.#tunnel.countDrop("udp_send", refused);
+  }
+
+  #write(batch: EngineTunnel["buffers"]["delivered"]): void {
+    if (batch.count === 0) return;
+    const refused = this.#io.tun.write(batch);
+    this.#counts.packetsWritten += batch.count - refused;
+    batch.count = 0;
+    if (refused > 0) this.#tunnel.countDrop("tun_write", refused);
+  }
+
+  #finishTurn(): void {
+    const { state, name } = this.#io.tun;
+    if (state === "gone") {
+      this.#fail(`TUN device ${name} is gone`);
+      return;
+    }
+    this.#reportLink(state === "up");
+    this.#rearm();
+    this.#reportEvents();
+  }
+
+  #rearm(): void {
+    const deadline = this.#tunnel.pollTimeout()?.at ?? NEVER;
+    const at = Math.min(deadline, this.#udpGuard.resumeAt, this.#tunGuard.resumeAt) as Instant;
+    this.#io.clock.armTimer(at, () => {
+      this.#counts.timerTurns += 1;
+      this.turn(READY.NONE);
+    });
+  }
+
+  /** Close frames leave before the keys that seal them are wiped. */
+  #stop(): void {
+    const now = this.#io.clock.now();
+    this.#tunnel.setWallClock(this.#io.clock.wallMicros());
+    this.#tunnel.close(now);
+    this.#transmit(now);
+    this.abandon();
+    this.#report({ kind: "stopped" });
+  }
+
+  #fail(message: string): void {
+    this.abandon();
+    this.#report({ kind: "fatal", message, exitCode: 1, detail: undefined });
+  }
+
+  #reportLink(isUp: boolean): void {
+    if (isUp === this.#isLinkReportedUp) return;
+    this.#isLinkReportedUp = isUp;
+    this.#report({ kind: "link", isUp });
+  }
+
+  #reportEvents(): void {
+    if (this.#isEventPending) return;
+    const events: TunnelEvent[] = [];
+    while (events.length < EVENTS_PER_REPORT) {
+      const event = this.#tunnel.pollEvent();
+      if (event === undefined) break;
+      events.push(event);
+    }
+    if (events.length === 0) return;
+    this.#isEventPending = true;
+    this.#report({ kind: "events", events });
+  }
+
+  #reportSnapshot(id: number): void {
+    const counters: EngineCounters = {
+      ...this.#counts,
+      udpErrors: this.#io.udp.errorCounts(),
+      isLinkUp: this.#io.tun.state === "up",
+    };
+    const snapshot = this.#tunnel.snapshot(this.#io.clock.now());
+    this.#report({ kind: "snapshot", id, snapshot, counters });
+  }
+
+  #reportTrace(id: number): void {
+    const drained = this.#trace?.drain() ?? { lines: [], suppressed: 0 };
+    this.#report({ kind: "trace", id, ...drained });
+  }
+
+  #apply(change: Change, now: Instant): void {
+    switch (change.kind) {
+      case "add-peer":
+        this.#tunnel.addPeer(change.peer, now);
+        break;
+      case "remove-peer":
+        this.#tunnel.removePeer(change.name, now);
+        break;
+      case "set-endpoints":
+        this.#tunnel.setEndpoints(change.name, change.endpoints, now);
+        break;
+      case "own-addresses":
+        this.#tunnel.setOwnAddresses(change.addresses);
+        break;
+      default:
+        change satisfies never;
+    }
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * The messages between the control side (main thread) and the engine (worker thread).
+ *
+ * All of it is plain data that survives structured cloning; the two sides share nothing else. Key
+ * bytes travel one way, control side to engine, and never come back. The trap: a control side that is
+ * busy must not let messages pile up, so the engine sends events only after the last ones were
+ * acknowledged, and everything else only when asked.
+ */
+import type {
+  LimitOptions,
+  PeerOptions,
+  PlainEndpoint,
+  TunnelEvent,
+  TunnelSnapshot,
+} from "../core/options.ts";
+
+/** What the engine needs to start; handed over as the worker's data. */
+export interface EngineStart {
+  readonly tun: { readonly name: string; readonly mtu: number };
+  readonly udp: {
+    /** 16 bytes (IPv4 mapped); all zero: every address of both families. */
+    readonly address: Uint8Array;
+    readonly port: number;
+    /** SO_MARK; 0: none. */
+    readonly mark: number;
+    /** SO_BINDTODEVICE; empty: none. */
+    readonly device: string;
+  };
+  readonly nodeId: Uint8Array;
+  readonly ownAddresses: readonly Uint8Array[];
+  readonly limits: LimitOptions;
+  readonly peers: readonly PeerOptions[];
+  /** Whether packet lines are recorded (log level debug). */
+  readonly isTracing: boolean;
+}
+
+/** One difference to apply. */
+export type Change =
+  | { readonly kind: "add-peer"; readonly peer: PeerOptions }
+  | { readonly kind: "remove-peer"; readonly name: string }
+  | {
+      readonly kind: "set-endpoints";
+      readonly name: string;
+      readonly endpoints: readonly PlainEndpoint[];
+    }
+  | { readonly kind: "own-addresses"; readonly addresses: readonly Uint8Array[] };
+
+/** Control side to engine. */
+export type Command =
+  | { readonly kind: "apply"; readonly changes: readonly Change[] }
+  | { readonly kind: "snapshot"; readonly id: number }
+  | { readonly kind: "trace"; readonly id: number }
+  | { readonly kind: "rekey"; readonly peer: string }
+  /** The control side has read the last `events` message and can take another. */
+  | { readonly kind: "acknowledge" }
+  /** Send close frames, wipe, close both descriptors, answer `stopped`. */
+  | { readonly kind: "stop" };
+
+/** What the kernel granted when the device and the socket were opened. */
+export interface EngineFeatures {
+  /** The device's name as the kernel knows it. */
+  readonly tunName: string;
+  readonly udpPort: number;
+  /** 4: the host has no IPv6 and the socket is AF_INET. */
+  readonly udpFamily: 4 | 6;
+  /** Bytes of socket buffer that the kernel granted. */
+  readonly receiveBufferBytes: number;
+  readonly sendBufferBytes: number;
+  /** Whether the TUN carries a virtio header with each packet. */
+  readonly vnetHeader: boolean;
+  /** Segmentation offloads in use, by their names; empty: none. */
+  readonly offloads: readonly string[];
+}
+
+/** What the engine counts itself; the core's counters are in the snapshot. */
+export interface EngineCounters {
+  /** Turns of the loop, and of those the ones a timer started. */
+  readonly turns: number;
+  readonly timerTurns: number;
+  readonly datagramsReceived: number;
+  readonly datagramsSent: number;
+  readonly packetsRead: number;
+  readonly packetsWritten: number;
+  /** Errors of the socket, send and receive together, by errno name. */
+  readonly udpErrors: Readonly<Record<string, number>>;
+  /** False while writes to the device say that its link is down. */
+  readonly isLinkUp: boolean;
+}
+
+/** A packet or datagram as debug lines show it: never its content. */
+export interface PacketLine {
+  readonly direction: "inbound" | "outbound";
+  /** "datagram": outer UDP; "packet": inner IP. */
+  readonly layer: "datagram" | "packet";
+  /** Bytes. */
+  readonly length: number;
+  /** 16 bytes each (IPv4 mapped): the UDP remote, or the packet's source and destination. */
+  readonly source: Uint8Array | undefined;
+  readonly destination: Uint8Array | undefined;
+  /** The UDP remote's port; 0 for a packet. */
+  readonly port: number;
+}
+
+/** Engine to control side. */
+export type Report =
+  | { readonly kind: "ready"; readonly features: EngineFeatures }
+  | { readonly kind: "events"; readonly events: readonly TunnelEvent[] }
+  | { readonly kind: "link"; readonly isUp: boolean }
+  | {
+      readonly kind: "snapshot";
+      readonly id: number;
+      readonly snapshot: TunnelSnapshot;
+      readonly counters: EngineCounters;
+    }
+  | {
+      readonly kind: "trace";
+      readonly id: number;
+      readonly lines: readonly PacketLine[];
+      /** Lines that did not fit since the last answer. */
+      readonly suppressed: number;
+    }
+  | { readonly kind: "stopped" }
+  /** The engine cannot go on; keys are wiped. One line, no secrets. `detail` is for debug level. */
+  | {
+      readonly kind: "fatal";
+      readonly message: string;
+      readonly exitCode: number;
+      readonly detail: string | undefined;
+    };

@@ -1,0 +1,67 @@
+/**
+ * Starts the engine in a worker thread with a small heap of its own.
+ *
+ * The thread runs the compiled `worker.js` beside this file, so whatever starts an engine runs from
+ * `dist` (Node 20 cannot run TypeScript in a worker). The keys' memory is transferred, not copied: after
+ * the call the caller's arrays are empty, and no copy stays in the control side's heap.
+ */
+import { Worker } from "node:worker_threads";
+import type { Command, EngineStart, Report } from "./messages.ts";
+
+/**
+ * Heap of the engine: it allocates a little for a handshake and nothing for a packet. A small young
+ * generation keeps collections short and the idle process small.
+ */
+export const ENGINE_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 } as const;
+
+/** A running engine as the control side holds it. */
+export interface EnginePort {
+  post(command: Command): void;
+  /** Calls on every report, and once when the thread ends without having said why. */
+  listen(listener: EnginePortListener): void;
+}
+
+export interface EnginePortListener {
+  readonly report: (report: Report) => void;
+  /** `message` is one line; `detail` is for debug level. */
+  readonly died: (message: string, detail: string | undefined) => void;
+}
+
+/** The part of a worker thread that is used. */
+export interface Thread {
+  postMessage(command: Command): void;
+  on(event: "message", listener: (report: Report) => void): unknown;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  on(event: "exit", listener: (code: number) => void): unknown;
+}
+
+/** Starts the engine's thread; the keys in `start` are gone afterwards. */
+export function spawnEngine(start: EngineStart): EnginePort {
+  const worker = new Worker(new URL("./worker.js", import.meta.url), {
+    name: "iptun-engine",
+    workerData: start,
+    transferList: keyBuffers(start),
+    resourceLimits: ENGINE_LIMITS,
+    // Flags of the main thread (an inspector, a test runner's loader) are not the engine's.
+    execArgv: [],
+  });
+  return enginePort(worker);
+}
+
+/** The port over a thread. */
+export function enginePort(thread: Thread): EnginePort {
+  return {
+    post: (command) => thread.postMessage(command),
+    listen: ({ report, died }) => {
+      thread.on("message", report);
+      thread.on("error", (error) => died(`the engine failed: ${error.message}`, error.stack));
+      thread.on("exit", (code) => died(`the engine ended with code ${code}`, undefined));
+    },
+  };
+}
+
+/** The buffers to transfer: each key lies in one of its own. */
+export function keyBuffers(start: EngineStart): ArrayBuffer[] {
+  const buffers = start.peers.flatMap((peer) => peer.keys.map((key) => key.buffer));
+  return buffers.filter((buffer) => buffer instanceof ArrayBuffer);
+}

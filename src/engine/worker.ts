@@ -1,0 +1,108 @@
+/**
+ * The engine's thread: opens device and socket, joins them with the core, and speaks with the control side.
+ *
+ * It runs as a worker only. It never logs: what goes wrong becomes one `fatal` message, after the keys
+ * are wiped. The trap: whatever is imported here counts twice in memory and is loaded before the first
+ * packet, so nothing of configuration, logging or command line may come in.
+ */
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { Tunnel, tunnelBuffers } from "../core/tunnel.ts";
+import { nativeAead } from "../crypto/aead.ts";
+import { loadSodium } from "../crypto/sodium.ts";
+import { createClock } from "../io/clock.ts";
+import { IoError } from "../io/io-error.ts";
+import { loadNative, type Native } from "../io/native.ts";
+import { openTun, type TunDevice } from "../io/tun.ts";
+import { openUdp, type UdpSocket } from "../io/udp.ts";
+import { Engine } from "./engine.ts";
+import type { Command, EngineFeatures, EngineStart, Report } from "./messages.ts";
+import type { EngineIo } from "./ports.ts";
+import { watchDescriptor } from "./watch.ts";
+
+/** Exit code for a missing capability or file permission. */
+const NO_PERMISSION = 4;
+
+const port = controlPort();
+const report = (message: Report): void => {
+  port.postMessage(message);
+  // Without its port the thread has nothing left to wait for, and ends.
+  if (message.kind === "stopped" || message.kind === "fatal") port.close();
+};
+let engine: Engine | undefined;
+
+process.on("uncaughtException", fail);
+process.on("unhandledRejection", fail);
+await start(workerData as EngineStart);
+
+function controlPort(): MessagePort {
+  if (parentPort === null) throw new Error("the engine runs as a worker thread only");
+  return parentPort;
+}
+
+async function start(options: EngineStart): Promise<void> {
+  const native = loadNative();
+  const crypto = await loadSodium();
+  const io = openIo(native, options);
+  const tunnel = new Tunnel(
+    {
+      nodeId: options.nodeId,
+      mtu: options.tun.mtu,
+      listenPort: io.udp.port,
+      ownAddresses: options.ownAddresses,
+      limits: options.limits,
+    },
+    { crypto, aead: nativeAead(native) },
+    tunnelBuffers(options.tun.mtu),
+    io.clock.now(),
+  );
+  engine = new Engine(tunnel, io, options, report);
+  report({ kind: "ready", features: features(io.tun, io.udp) });
+  port.on("message", (command: Command) => engine?.handleCommand(command));
+  engine.handleCommand({
+    kind: "apply",
+    changes: options.peers.map((peer) => ({ kind: "add-peer", peer })),
+  });
+  for (const key of options.peers.flatMap((peer) => peer.keys)) crypto.wipe(key);
+}
+
+function openIo(
+  native: Native,
+  { tun, udp }: EngineStart,
+): EngineIo & { readonly tun: TunDevice; readonly udp: UdpSocket } {
+  const device = openTun(native, tun.name);
+  const socket = openUdp(native, udp);
+  return {
+    tun: device,
+    udp: socket,
+    clock: createClock(native),
+    watchTun: (onReady) => watchDescriptor(native, device.fd, device.name, onReady),
+    watchUdp: (onReady) => watchDescriptor(native, socket.fd, `UDP port ${socket.port}`, onReady),
+  };
+}
+
+function features(tun: TunDevice, udp: UdpSocket): EngineFeatures {
+  return {
+    tunName: tun.name,
+    udpPort: udp.port,
+    udpFamily: udp.family,
+    receiveBufferBytes: udp.receiveBufferBytes,
+    sendBufferBytes: udp.sendBufferBytes,
+    // The addon always asks for the header, and offloads are not asked for.
+    vnetHeader: true,
+    offloads: [],
+  };
+}
+
+/** Wipes, says why in one line, and ends the thread. */
+function fail(thrown: unknown): void {
+  engine?.abandon();
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const isExpected = error instanceof IoError;
+  report({
+    kind: "fatal",
+    message: isExpected ? error.message : `the engine failed: ${error.message}`,
+    exitCode: isExpected && error.isPermission ? NO_PERMISSION : 1,
+    detail: isExpected ? undefined : error.stack,
+  });
+  process.exit(1);
+}

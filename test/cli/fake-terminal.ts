@@ -1,0 +1,34 @@
+/**
+ * A terminal that keeps what is written to it.
+ */
+import type { Terminal } from "../../src/cli/terminal.ts";
+
+/** Standard output and error as text. */
+export class FakeTerminal implements Terminal {
+  stdout = "";
+  stderr = "";
+  /** Mode of the file that standard output is; undefined: it is none. */
+  fileMode: number | undefined;
+  /** What writing to standard output fails with. */
+  outError: Error | undefined;
+
+  out(data: string | Uint8Array): Promise<void> {
+    if (this.outError !== undefined) return Promise.reject(this.outError);
+    this.stdout += typeof data === "string" ? data : Buffer.from(data).toString("utf8");
+    return Promise.resolve();
+  }
+
+  err(text: string): Promise<void> {
+    this.stderr += text;
+    return Promise.resolve();
+  }
+
+  outFileMode(): number | undefined {
+    return this.fileMode;
+  }
+}
+
+/** An error as a system call gives it. */
+export function systemError(code: string): Error {
+  return Object.assign(new Error(`${code}: no such luck`), { code });
+}

@@ -1,0 +1,148 @@
+/**
+ * The real command in a process of its own: outputs, exit codes, closed pipes, start-up cost.
+ *
+ * Compiled into a directory of the test's own, as `npm run build` would into dist.
+ */
+import { type SpawnSyncReturns, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ConfigFiles, configText } from "../config/config-files.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+/** Below the repository, so that packages and package.json are found as from dist. */
+const BUILD = mkdtempSync(join(ROOT, "node_modules/.iptun-test-"));
+const MAIN = join(BUILD, "dist/main.js");
+const { PATH } = process.env;
+
+beforeAll(() => {
+  symlinkSync(join(ROOT, "package.json"), join(BUILD, "package.json"));
+  const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
+  const options = [
+    "-p",
+    "tsconfig.json",
+    "--outDir",
+    join(BUILD, "dist"),
+    "--incremental",
+    "false",
+  ];
+  // Type errors have a check of their own; what was emitted is what is tested here.
+  spawnSync(process.execPath, [compiler, ...options, "--noCheck"], { cwd: ROOT });
+}, 60_000);
+
+afterAll(() => rmSync(BUILD, { recursive: true, force: true }));
+
+describe("the command", () => {
+  it("is a script that node runs", () => {
+    expect(readFileSync(MAIN, "utf8")).toMatch(/^#!\/usr\/bin\/env node\n/);
+  });
+
+  it("prints its version and help on standard output", () => {
+    expect(iptun("--version")).toMatchObject({ status: 0, stderr: "" });
+    expect(iptun("--version").stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    expect(iptun("--help").stdout).toMatch(/^Usage: iptun /);
+  });
+
+  it("ends with 2 for a usage error, 78 for a configuration, 3 where nothing runs", () => {
+    const { directory } = new ConfigFiles();
+    expect(iptun("foo").status).toBe(2);
+    expect(iptun("--config", join(directory, "none.toml")).status).toBe(78);
+    expect(iptunWith({ RUNTIME_DIRECTORY: directory }, "status").status).toBe(3);
+  });
+
+  it("makes a key that its own check accepts", () => {
+    const files = new ConfigFiles();
+    const made = iptun("keygen", "--out", files.path("site.key"));
+    const file = files.write("c.toml", configText({ peer: 'key_file = "site.key"' }), 0o644);
+    const checked = iptun("check", "--config", file);
+    expect(made.status).toBe(0);
+    expect(statSync(files.path("site.key")).mode & 0o777).toBe(0o600);
+    expect(checked).toMatchObject({ status: 0, stderr: "" });
+    const fingerprint = /fingerprint ([0-9a-f]{8})\n$/.exec(made.stderr)?.[1];
+    expect(checked.stdout).toMatch(new RegExp(`^  key +${fingerprint}$`, "m"));
+  });
+
+  it("warns when a key goes to a file that others can read", () => {
+    const files = new ConfigFiles();
+    const open = shell(`umask 022; "$NODE" "$MAIN" keygen > "${files.path("open")}"`);
+    const closed = shell(`umask 077; "$NODE" "$MAIN" keygen > "${files.path("closed")}"`);
+    expect(open.stderr).toContain("standard output is a file that others can use (mode 0644)");
+    expect(closed.stderr).toMatch(/^iptun: new key, fingerprint [0-9a-f]{8}\n$/);
+  });
+
+  it("loads for its version neither schema nor log nor crypto", () => {
+    const { stderr } = iptunWith({ NODE_DEBUG: "module,esm" }, "--version");
+    const loaded = new Set(stderr.match(/node_modules\/(@?[\w/-]+)/g));
+    expect([...loaded]).toContain("node_modules/commander/index");
+    for (const name of ["zod", "winston", "libsodium-wrappers", "@iarna/toml"]) {
+      expect(
+        [...loaded].some((path) => path.startsWith(`node_modules/${name}`)),
+        name,
+      ).toBe(false);
+    }
+  });
+});
+
+describe("outputs that fail", () => {
+  it("end a command quietly where the reader left", () => {
+    const { status, stderr } = shell('("$NODE" "$MAIN" --help; echo "rc $?" >&2) | true');
+    expect(stderr).toBe("rc 0\n");
+    expect(status).toBe(0);
+  });
+
+  it("end it with one line where there is no room", () => {
+    const { status, stderr } = shell('"$NODE" "$MAIN" keygen > /dev/full');
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^iptun: ENOSPC[^\n]*\n$/);
+  });
+
+  it("change nothing where it is standard error", () => {
+    expect(shell('"$NODE" "$MAIN" foo 2> /dev/full').status).toBe(2);
+    expect(shell('"$NODE" "$MAIN" foo 2>&-').status).toBe(2);
+  });
+});
+
+describe("an exception that nobody handles", () => {
+  it("ends the process with one line and no stack", () => {
+    const files = new ConfigFiles();
+    const preload = files.write("throw.mjs", THROW_ONCE_LISTENED_FOR);
+    const file = files.write("c.toml", configText());
+    const { status, stderr } = spawn([`--import=${preload}`, MAIN, "check", "-c", file], {});
+    expect(status).toBe(1);
+    expect(stderr).toBe("iptun: boom line two\n");
+  });
+});
+
+const THROW_ONCE_LISTENED_FOR = `
+process.on("newListener", (event) => {
+  if (event === "uncaughtException") setImmediate(() => { throw new Error("boom\\nline two"); });
+});
+`;
+
+function iptun(...args: readonly string[]): SpawnSyncReturns<string> {
+  return iptunWith({}, ...args);
+}
+
+function iptunWith(
+  env: Readonly<Record<string, string>>,
+  ...args: readonly string[]
+): SpawnSyncReturns<string> {
+  return spawn([MAIN, ...args], env);
+}
+
+function spawn(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): SpawnSyncReturns<string> {
+  return spawnSync(process.execPath, args, {
+    encoding: "utf8",
+    env: { PATH, ...env },
+    timeout: 20_000,
+  });
+}
+
+function shell(script: string): SpawnSyncReturns<string> {
+  const env = { PATH, NODE: process.execPath, MAIN };
+  return spawnSync("/bin/sh", ["-c", script], { encoding: "utf8", env, timeout: 20_000 });
+}

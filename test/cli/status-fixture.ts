@@ -1,0 +1,96 @@
+/**
+ * A status document as a daemon gives it.
+ */
+import { dropCounters } from "../../src/core/drop-reason.ts";
+import type { PeerStatus, StatusDocument } from "../../src/daemon/status.ts";
+
+/** A peer that is up, changed as given. */
+export function peerStatus(changes: Partial<PeerStatus> = {}): PeerStatus {
+  return {
+    name: "b",
+    state: "up",
+    endpoint: "192.0.2.1:1194",
+    configuredEndpoint: "vpn.example.org:1194",
+    allowedIps: ["10.1.0.0/16"],
+    fingerprints: ["0badc0de"],
+    sessions: [
+      {
+        slot: "previous",
+        isInitiator: false,
+        ageSeconds: 130,
+        fingerprint: "0badc0de",
+        sent: 9,
+        received: 9,
+      },
+      {
+        slot: "current",
+        isInitiator: true,
+        ageSeconds: 12.5,
+        fingerprint: "0badc0de",
+        sent: 4,
+        received: 5,
+      },
+    ],
+    silentSeconds: 1.5,
+    handshakeAgeSeconds: 12.5,
+    remoteMtu: 1420,
+    remoteKeepaliveSeconds: 0,
+    waitingPackets: 0,
+    counters: {
+      inboundPackets: 1,
+      inboundBytes: 84,
+      outboundPackets: 20,
+      outboundBytes: 1_048_576,
+      keepalivesSent: 2,
+      keepalivesReceived: 3,
+      handshakesStarted: 4,
+      handshakesAnswered: 5,
+      sessions: 6,
+      endpointMoves: 1,
+    },
+    ...changes,
+  };
+}
+
+/** The document of a quiet tunnel with the given peers, changed as given. */
+export function statusDocument(
+  peers: readonly PeerStatus[],
+  changes: Partial<StatusDocument> = {},
+): StatusDocument {
+  return {
+    version: "0.1.0",
+    pid: 4711,
+    uptimeSeconds: 7380,
+    residentBytes: 50_331_648,
+    interface: {
+      name: "iptun0",
+      addresses: ["10.0.0.1/24", "fd00::1/64"],
+      mtu: 1420,
+      listenPort: 1194,
+      isLinkUp: true,
+    },
+    features: {
+      udpFamily: 6,
+      receiveBufferBytes: 7_340_032,
+      sendBufferBytes: 7_340_032,
+      vnetHeader: true,
+      offloads: [],
+    },
+    peers,
+    sessions: 1,
+    drops: dropCounters(),
+    handshakeComputations: 5,
+    sources: [],
+    engine: {
+      turns: 1,
+      timerTurns: 1,
+      datagramsReceived: 1,
+      datagramsSent: 1,
+      packetsRead: 1,
+      packetsWritten: 1,
+      udpErrors: {},
+      isLinkUp: true,
+    },
+    ...changes,
+  };
+}

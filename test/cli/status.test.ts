@@ -1,0 +1,242 @@
+/**
+ * `iptun status`: which daemon is asked, what is printed, and what is said where none answers.
+ */
+import { linkSync, mkdirSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { createServer as createSocketServer } from "node:net";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { runCli } from "../../src/cli/program.ts";
+import { statusText } from "../../src/cli/status-text.ts";
+import { DROP_REASONS, dropCounters } from "../../src/core/drop-reason.ts";
+import type { StatusDocument } from "../../src/daemon/status.ts";
+import { ConfigFiles } from "../config/config-files.ts";
+import { FakeTerminal } from "./fake-terminal.ts";
+import { peerStatus, statusDocument } from "./status-fixture.ts";
+
+describe("status text", () => {
+  it("says the interface and the peer", () => {
+    expect(statusText(statusDocument([peerStatus()]))).toBe(`interface iptun0
+  link       up
+  addresses  10.0.0.1/24, fd00::1/64
+  mtu        1420
+  listen     UDP port 1194
+  process    4711, up 2 h 3 min, 48.0 MiB, version 0.1.0
+peer b
+  state        up
+  endpoint     192.0.2.1:1194 (configured: vpn.example.org:1194)
+  session      13 s old, initiator, key 0badc0de
+  last heard   1.5 s ago
+  inbound      1 packet, 84 B
+  outbound     20 packets, 1.0 MiB
+  handshakes   4 started, 5 answered, 6 sessions, last 13 s ago, 1 endpoint move
+  keepalives   2 sent, 3 received
+  allowed ips  10.1.0.0/16
+  key          0badc0de
+`);
+  });
+
+  it("says what is not there", () => {
+    const silent = peerStatus({
+      state: "idle",
+      endpoint: null,
+      configuredEndpoint: null,
+      sessions: [],
+      silentSeconds: null,
+      handshakeAgeSeconds: null,
+      allowedIps: [],
+      waitingPackets: 2,
+      fingerprints: ["00000001", "00000002"],
+    });
+    const text = statusText(statusDocument([silent]));
+    for (const line of [
+      "  state        idle",
+      "  endpoint     not known yet",
+      "  session      none",
+      "  last heard   never",
+      "  handshakes   4 started, 5 answered, 6 sessions, 1 endpoint move",
+      "  allowed ips  none",
+      "  keys         00000001, 00000002",
+      "  waiting      2 packets",
+    ]) {
+      expect(text.split("\n")).toContain(line);
+    }
+  });
+
+  it.each([
+    [{ endpoint: "192.0.2.1:1194", configuredEndpoint: null }, "192.0.2.1:1194 (learned)"],
+    [{ endpoint: "192.0.2.1:1194", configuredEndpoint: "192.0.2.1:1194" }, "192.0.2.1:1194"],
+    [{ endpoint: null, configuredEndpoint: "a.example:1194" }, "a.example:1194 (not resolved)"],
+  ])("says where the endpoint %j comes from", (changes, expected) => {
+    expect(statusText(statusDocument([peerStatus(changes)]))).toContain(
+      `  endpoint     ${expected}\n`,
+    );
+  });
+
+  it("says the role of the current session only", () => {
+    const session = {
+      isInitiator: false,
+      ageSeconds: 3,
+      fingerprint: "00000001",
+      sent: 0,
+      received: 0,
+    };
+    const waiting = peerStatus({ sessions: [{ slot: "next", ...session }] });
+    const current = peerStatus({ sessions: [{ slot: "current", ...session }] });
+    expect(statusText(statusDocument([waiting]))).toContain("  session      none\n");
+    expect(statusText(statusDocument([current]))).toContain(
+      "  session      3 s old, responder, key 00000001\n",
+    );
+  });
+
+  it("lists the drops that are not zero, with their clause", () => {
+    const drops = { ...dropCounters(), bad_mac: 12, replayed: 3 };
+    const text = statusText(statusDocument([], { drops }));
+    expect(text.slice(text.indexOf("dropped"))).toBe(
+      `dropped\n  bad_mac   12  ${DROP_REASONS.bad_mac}\n  replayed  3   ${DROP_REASONS.replayed}\n`,
+    );
+  });
+
+  it("lists limited sources and the kernel's errors", () => {
+    const { engine } = statusDocument([]);
+    const text = statusText(
+      statusDocument([], {
+        sources: [{ address: "192.0.2.66", charged: 900, refused: 700 }],
+        engine: { ...engine, udpErrors: { EPERM: 2 } },
+      }),
+    );
+    expect(text).toContain("limited sources\n  192.0.2.66  900 failed a check  700 refused\n");
+    expect(text).toContain("kernel errors\n  udp  EPERM  2\n");
+  });
+
+  it("has no word about what did not happen", () => {
+    const text = statusText(statusDocument([]));
+    for (const title of ["dropped", "limited", "kernel"]) expect(text).not.toContain(title);
+  });
+
+  it("says that the link is down", () => {
+    const quiet = statusDocument([]);
+    const down = { ...quiet, interface: { ...quiet.interface, isLinkUp: false, addresses: [] } };
+    expect(statusText(down)).toContain("  link       down\n  addresses  none\n");
+  });
+});
+
+describe("the status command", () => {
+  it("asks the only interface", async () => {
+    const runtime = new Runtime();
+    const document = statusDocument([peerStatus()]);
+    await runtime.daemon("iptun0", document);
+    const { code, terminal } = await cli("status");
+    expect(code).toBe(0);
+    expect(terminal.stdout).toBe(statusText(document));
+    expect(terminal.stderr).toBe("");
+  });
+
+  it("prints the whole document as JSON", async () => {
+    const document = statusDocument([peerStatus()]);
+    await new Runtime().daemon("iptun0", document);
+    const { terminal } = await cli("status", "--json");
+    expect(JSON.parse(terminal.stdout)).toEqual(document);
+  });
+
+  it("asks the named interface", async () => {
+    const runtime = new Runtime();
+    await runtime.daemon("a", named("a"));
+    await runtime.daemon("b", named("b"));
+    const { code, terminal } = await cli("status", "--interface", "b");
+    expect(code).toBe(0);
+    expect(terminal.stdout).toMatch(/^interface b\n/);
+  });
+
+  it("wants a name where several answer", async () => {
+    const runtime = new Runtime();
+    await runtime.daemon("a", named("a"));
+    await runtime.daemon("b", named("b"));
+    const { code, terminal } = await cli("status");
+    expect(code).toBe(2);
+    expect(terminal.stderr).toBe(
+      "iptun: 2 interfaces run here (a, b): choose one with --interface NAME\n",
+    );
+  });
+
+  it("passes by a socket that nobody listens on", async () => {
+    const runtime = new Runtime();
+    await runtime.abandonedSocket("a");
+    await runtime.daemon("b", named("b"));
+    const { code, terminal } = await cli("status");
+    expect(code).toBe(0);
+    expect(terminal.stdout).toMatch(/^interface b\n/);
+  });
+
+  it.each(["missing", "empty"])(
+    "says that nothing runs where the directory is %s",
+    async (kind) => {
+      const { directory } = new Runtime();
+      if (kind === "missing") rmSync(directory, { recursive: true });
+      const { code, terminal } = await cli("status");
+      expect(code).toBe(3);
+      expect(terminal.stderr).toBe(`iptun: not running (no daemon in ${directory})\n`);
+    },
+  );
+
+  it("says that the named interface does not run", async () => {
+    const { directory } = new Runtime();
+    const { code, terminal } = await cli("status", "--interface", "iptun9");
+    expect(code).toBe(3);
+    expect(terminal.stderr).toBe(`iptun: not running (no daemon on ${directory}/iptun9.sock)\n`);
+  });
+
+  it("fails where the daemon answers something else", async () => {
+    await new Runtime().daemon("iptun0", { hello: "world" });
+    const { code, terminal } = await cli("status");
+    expect(code).toBe(1);
+    expect(terminal.stderr).toMatch(/^iptun: .*not a status document.*\n$/);
+  });
+
+  it("fails where the directory is a file", async () => {
+    vi.stubEnv("RUNTIME_DIRECTORY", new ConfigFiles().write("file", ""));
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const { code, terminal } = await cli("status");
+    expect(code).toBe(1);
+    expect(terminal.stderr).toMatch(/^iptun: ENOTDIR.*\n$/);
+  });
+});
+
+/** A runtime directory of the test's own. */
+class Runtime {
+  readonly directory = new ConfigFiles().path("run");
+
+  constructor() {
+    mkdirSync(this.directory, { mode: 0o700 });
+    vi.stubEnv("RUNTIME_DIRECTORY", this.directory);
+    onTestFinished(() => void vi.unstubAllEnvs());
+  }
+
+  /** Answers every request on the interface's socket. */
+  async daemon(name: string, document: object): Promise<void> {
+    const server = createServer((_, response) => response.end(JSON.stringify(document)));
+    await new Promise<void>((resolve) => server.listen(`${this.directory}/${name}.sock`, resolve));
+    onTestFinished(() => {
+      server.close();
+      server.closeAllConnections();
+    });
+  }
+
+  /** A socket file as a process leaves it that was killed. */
+  async abandonedSocket(name: string): Promise<void> {
+    const path = `${this.directory}/${name}.sock`;
+    const server = createSocketServer();
+    await new Promise<void>((resolve) => server.listen(`${path}.old`, resolve));
+    linkSync(`${path}.old`, path);
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  }
+}
+
+function named(name: string): StatusDocument {
+  const document = statusDocument([]);
+  return { ...document, interface: { ...document.interface, name } };
+}
+
+async function cli(...args: readonly string[]) {
+  const terminal = new FakeTerminal();
+  return { code: await runCli(args, terminal), terminal };
+}

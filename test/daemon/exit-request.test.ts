@@ -1,0 +1,104 @@
+/** Signals and exceptions as one wish to end. */
+import { EventEmitter } from "node:events";
+import { describe, expect, it } from "vitest";
+import { listenForExit } from "../../src/daemon/exit-request.ts";
+import { memoryLog } from "./log.ts";
+
+describe("a signal", () => {
+  it.each(["SIGTERM", "SIGINT"])("%s asks for an end with code 0", async (signal) => {
+    const { process, request, log } = setUp();
+
+    process.emit(signal, signal);
+
+    expect(await request.requested).toBe(0);
+    expect(process.exits).toEqual([]);
+    expect(log.lines).toEqual([`info ${signal}: stopping`]);
+  });
+
+  it("that comes a second time ends at once", () => {
+    const { process } = setUp();
+
+    process.emit("SIGINT", "SIGINT");
+    process.emit("SIGTERM", "SIGTERM");
+
+    expect(process.exits).toEqual([1]);
+  });
+
+  it.each(["SIGHUP", "SIGUSR1"])("%s ends nothing", async (signal) => {
+    const { process, request } = setUp();
+
+    process.emit(signal, signal);
+    process.emit("SIGTERM", "SIGTERM");
+
+    expect(await request.requested).toBe(0);
+    expect(process.exits).toEqual([]);
+  });
+
+  it("SIGUSR1 has a listener, or Node would open its debugger", () => {
+    const { process } = setUp();
+
+    expect(process.listenerCount("SIGUSR1")).toBe(1);
+  });
+});
+
+describe("an exception that nobody handled", () => {
+  it.each(["uncaughtException", "unhandledRejection"])(
+    "(%s) is one line, its stack at debug level, and asks for an end with code 1",
+    async (event) => {
+      const { process, request, log } = setUp();
+      const error = new Error("boom");
+      error.stack = "Error: boom\n    at somewhere";
+
+      process.emit(event, error);
+
+      expect(await request.requested).toBe(1);
+      expect(log.lines).toEqual([
+        "error internal error: boom",
+        "debug Error: boom\n    at somewhere",
+      ]);
+    },
+  );
+
+  it("while ending ends at once", () => {
+    const { process } = setUp();
+    process.emit("SIGTERM", "SIGTERM");
+
+    process.emit("uncaughtException", "not even an error");
+
+    expect(process.exits).toEqual([1]);
+  });
+
+  it("is not also handled by who listened before", () => {
+    const { process, earlier } = setUp();
+
+    process.emit("uncaughtException", new Error("boom"));
+
+    expect(earlier).toEqual([]);
+  });
+});
+
+it("released, the listeners of before are back", () => {
+  const { process, request, earlier, log } = setUp();
+
+  request.release();
+  process.emit("uncaughtException", "late");
+  process.emit("SIGTERM", "SIGTERM");
+
+  expect(earlier).toEqual(["late"]);
+  expect(log.lines).toEqual([]);
+});
+
+class FakeProcess extends EventEmitter {
+  readonly exits: number[] = [];
+  exit(code: number): void {
+    this.exits.push(code);
+  }
+}
+
+function setUp() {
+  const process = new FakeProcess();
+  const earlier: unknown[] = [];
+  process.on("uncaughtException", (error) => earlier.push(error));
+  const log = memoryLog();
+  return { process, log, earlier, request: listenForExit(log, process) };
+}

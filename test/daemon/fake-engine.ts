@@ -1,0 +1,43 @@
+/** An engine's port that a test plays: it sees the commands and gives the reports. */
+import type { Command, EngineStart, Report } from "../../src/engine/messages.ts";
+import type { EnginePort, EnginePortListener } from "../../src/engine/spawn.ts";
+import { COUNTERS, FEATURES, tunnelSnapshot } from "./snapshot.ts";
+
+export class FakeEngine implements EnginePort {
+  readonly commands: Command[] = [];
+  start: EngineStart | undefined;
+  /** Whether requests are answered at once, and a stop by `stopped`. */
+  answers = true;
+  snapshot = tunnelSnapshot();
+  #listener: EnginePortListener | undefined;
+
+  /** Takes the place of `spawnEngine`; ready at the next turn of the loop. */
+  readonly spawn = (start: EngineStart): EnginePort => {
+    this.start = structuredClone(start);
+    if (this.answers) setImmediate(() => this.report({ kind: "ready", features: FEATURES }));
+    return this;
+  };
+
+  post(command: Command): void {
+    this.commands.push(command);
+    if (!this.answers) return;
+    const counters = COUNTERS;
+    if (command.kind === "snapshot") {
+      this.report({ kind: "snapshot", id: command.id, snapshot: this.snapshot, counters });
+    } else if (command.kind === "trace") {
+      this.report({ kind: "trace", id: command.id, lines: [], suppressed: 0 });
+    } else if (command.kind === "stop") this.report({ kind: "stopped" });
+  }
+
+  listen(listener: EnginePortListener): void {
+    this.#listener = listener;
+  }
+
+  report(report: Report): void {
+    this.#listener?.report(report);
+  }
+
+  die(message: string, detail?: string): void {
+    this.#listener?.died(message, detail);
+  }
+}

@@ -1,0 +1,104 @@
+/** Device configuration over a fake `ip`. */
+import { describe, expect, it } from "vitest";
+import type { RunProcess } from "../../src/daemon/ip-command.ts";
+import { Network, readDeviceState } from "../../src/daemon/network.ts";
+import { address, prefix } from "./config.ts";
+
+const INPUT = {
+  device: "iptun0",
+  addresses: [address("10.0.0.1/24")],
+  mtu: 1420,
+  routes: [prefix("10.9.0.0/16")],
+};
+
+describe("a device's state", () => {
+  it("is not read further where the device does not exist", async () => {
+    const ip = fakeIp((args) => (args[1] === "addr" ? { exitCode: 1 } : {}));
+
+    const state = await readDeviceState("iptun0", ip.run);
+
+    expect(state).toBeUndefined();
+    expect(ip.calls).toEqual(["-j addr show dev iptun0"]);
+  });
+
+  it("has the routes of both families", async () => {
+    const ip = fakeIp((args) => {
+      const text = args.join(" ");
+      if (text.startsWith("-j addr")) return { stdout: '[{"flags":["UP"],"mtu":1500}]' };
+      if (text.startsWith("-j -4")) return { stdout: '[{"dst":"10.9.0.0/16"}]' };
+      return { exitCode: 2 };
+    });
+
+    const state = await readDeviceState("iptun0", ip.run);
+
+    expect(state).toEqual({ isUp: true, mtu: 1500, addresses: [], routes: ["10.9.0.0/16"] });
+  });
+});
+
+describe("the network of a device", () => {
+  it("is set in one batch", async () => {
+    const ip = fakeIp();
+
+    await new Network(INPUT, undefined, ip.run).up();
+
+    expect(ip.calls).toEqual([
+      "-batch - < addr add 10.0.0.1/24 dev iptun0, link set dev iptun0 mtu 1420 up, route add 10.9.0.0/16 dev iptun0",
+    ]);
+  });
+
+  it("of our own needs nothing taken off", async () => {
+    const ip = fakeIp();
+    const network = new Network(INPUT, undefined, ip.run);
+    await network.up();
+
+    await network.down();
+
+    expect(ip.calls).toHaveLength(1);
+  });
+
+  it("of an attached device is taken off, also after it was set in part only", async () => {
+    const before = { isUp: true, mtu: 1500, addresses: [], routes: [] };
+    const ip = fakeIp((args) => (args[0] === "-batch" ? { exitCode: 1 } : {}));
+    const network = new Network(INPUT, before, ip.run);
+    await network.up().catch(() => undefined);
+
+    await network.down();
+
+    expect(ip.calls[1]).toBe(
+      "-force -batch - < route del 10.9.0.0/16 dev iptun0, addr del 10.0.0.1/24 dev iptun0, link set dev iptun0 mtu 1500",
+    );
+  });
+
+  it("that was never set is left alone", async () => {
+    const ip = fakeIp();
+    const before = { isUp: true, mtu: 1500, addresses: [], routes: [] };
+
+    await new Network(INPUT, before, ip.run).down();
+
+    expect(ip.calls).toEqual([]);
+  });
+
+  it("is repaired without complaint about what is still there", async () => {
+    const stderr = "RTNETLINK answers: File exists\nCommand failed -:2\nRTNETLINK answers: Busy\n";
+    const ip = fakeIp(() => ({ exitCode: 1, stderr }));
+
+    const complaints = await new Network(INPUT, undefined, ip.run).repair();
+
+    expect(ip.calls).toEqual([
+      "-force -batch - < addr replace 10.0.0.1/24 dev iptun0, route add 10.9.0.0/16 dev iptun0",
+    ]);
+    expect(complaints).toEqual(["Busy"]);
+  });
+});
+
+type Answer = { readonly exitCode?: number; readonly stdout?: string; readonly stderr?: string };
+
+function fakeIp(answer: (args: readonly string[]) => Answer = () => ({})) {
+  const calls: string[] = [];
+  const run: RunProcess = async (_file, args, input) => {
+    const lines = input.trim().split("\n").join(", ");
+    calls.push(lines === "" ? args.join(" ") : `${args.join(" ")} < ${lines}`);
+    return { exitCode: 0, stdout: "", stderr: "", startError: undefined, ...answer(args) };
+  };
+  return { calls, run };
+}

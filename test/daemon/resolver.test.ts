@@ -1,0 +1,212 @@
+/**
+ * Names into addresses: back-off, refresh, and that nothing that worked is lost.
+ */
+import { describe, expect, it } from "vitest";
+import type { PlainEndpoint } from "../../src/core/options.ts";
+import { formatEndpoint } from "../../src/core/prefix.ts";
+import {
+  literalEndpoint,
+  MAX_ADDRESSES,
+  Resolver,
+  SHORTEST_REFRESH_MS,
+} from "../../src/daemon/resolver.ts";
+import { ManualTimers, settle } from "./timers.ts";
+
+const PEER = { name: "b", host: "vpn.example.org", port: 1194 };
+
+describe("a host", () => {
+  const zones = (zone: string) => (zone === "eth0" ? 3 : 0);
+
+  it.each([
+    ["192.0.2.1", "192.0.2.1:1194"],
+    ["2001:db8::1", "[2001:db8::1]:1194"],
+    ["fe80::1%eth0", "[fe80::1%3]:1194"],
+  ])("%s is an address already", (host, expected) => {
+    const endpoint = literalEndpoint({ host, port: 1194 }, zones);
+
+    expect(endpoint && formatEndpoint(endpoint)).toBe(expected);
+  });
+
+  it.each(["vpn.example.org", "192.0.2", "1.2.3.4.5"])("%s is a name", (host) => {
+    expect(literalEndpoint({ host, port: 1194 }, zones)).toBeUndefined();
+  });
+});
+
+describe("resolving", () => {
+  it("hands over all addresses in the order of the answer", async () => {
+    const { resolver, resolved } = setUp([["192.0.2.2", "2001:db8::2"]]);
+
+    resolver.add(PEER);
+    await settle();
+
+    expect(resolved).toEqual(["b 192.0.2.2:1194 [2001:db8::2]:1194"]);
+  });
+
+  it("never asks for an address", async () => {
+    const { resolver, asked } = setUp([]);
+
+    resolver.add({ ...PEER, host: "192.0.2.2" });
+    resolver.refresh("b");
+    await settle();
+
+    expect(asked).toEqual([]);
+  });
+
+  it("keeps at most 16 addresses of an answer", async () => {
+    const many = Array.from({ length: 500 }, (_, index) => `192.0.${index >> 8}.${index & 255}`);
+    const { resolver, resolved } = setUp([many]);
+
+    resolver.add(PEER);
+    await settle();
+
+    expect(resolved[0]?.split(" ")).toHaveLength(1 + MAX_ADDRESSES);
+  });
+
+  it("takes another order of the same addresses for no news", async () => {
+    const rig = setUp([["192.0.2.2", "192.0.2.3"], ["192.0.2.3", "192.0.2.2"], ["192.0.2.4"]]);
+    rig.resolver.add(PEER);
+    await settle();
+
+    await rig.refreshLater();
+    await rig.refreshLater();
+
+    expect(rig.asked).toHaveLength(3);
+    expect(rig.resolved).toEqual(["b 192.0.2.2:1194 192.0.2.3:1194", "b 192.0.2.4:1194"]);
+  });
+});
+
+describe("a name that does not resolve", () => {
+  it("is tried again after 1 s, doubling to 60 s, for ever, and each failure is told", async () => {
+    const { resolver, timers, failed } = setUp(new Array<Error>(9).fill(new Error("EAI_AGAIN")));
+    resolver.add(PEER);
+    await settle();
+
+    const delays = [];
+    for (let failure = 0; failure < 8; failure += 1) {
+      const [delay = 0] = timers.delays();
+      delays.push(delay);
+      await timers.fire(delay);
+    }
+
+    expect(delays).toEqual([1, 2, 4, 8, 16, 32, 60, 60].map((seconds) => seconds * 1_000));
+    expect(failed).toHaveLength(9);
+    expect(failed[0]).toBe("b EAI_AGAIN 1000");
+  });
+
+  it("starts at 1 s again after an answer", async () => {
+    const rig = setUp([new Error("no"), new Error("no"), ["192.0.2.2"], new Error("no")]);
+    rig.resolver.add(PEER);
+    await settle();
+    await rig.timers.fire(1_000);
+    await rig.timers.fire(2_000);
+
+    await rig.refreshLater();
+
+    expect(rig.resolved).toEqual(["b 192.0.2.2:1194"]);
+    expect(rig.timers.delays()).toEqual([1_000]);
+  });
+
+  it.each([
+    ["fails", new Error("EAI_AGAIN")],
+    ["is empty", []],
+    ["holds no address", ["junk"]],
+  ])("after it did keeps its addresses when the answer %s", async (_name, answer) => {
+    const rig = setUp([["192.0.2.2"], answer]);
+    rig.resolver.add(PEER);
+    await settle();
+
+    await rig.refreshLater();
+
+    expect(rig.asked).toHaveLength(2);
+    expect(rig.resolved).toEqual(["b 192.0.2.2:1194"]);
+    expect(rig.failed).toHaveLength(1);
+  });
+});
+
+describe("a refresh", () => {
+  it("asks no sooner than 5 s after the last answer", async () => {
+    const { resolver, timers, asked } = setUp([["192.0.2.2"], ["192.0.2.2"]]);
+    resolver.add(PEER);
+    await settle();
+
+    timers.nowMs += SHORTEST_REFRESH_MS - 1;
+    resolver.refresh("b");
+    const early = asked.length;
+    timers.nowMs += 1;
+    resolver.refresh("b");
+
+    expect([early, asked.length]).toEqual([1, 2]);
+  });
+
+  it("does not ask while a look-up is under way or a retry waits", async () => {
+    const { resolver, asked } = setUp([new Error("no")]);
+    resolver.add(PEER);
+    resolver.refresh("b");
+    const during = asked.length;
+    await settle();
+
+    resolver.refresh("b");
+
+    expect([during, asked.length]).toEqual([1, 1]);
+  });
+
+  it("of a peer without a name does nothing", () => {
+    const { resolver, asked } = setUp([]);
+
+    resolver.refresh("nobody");
+
+    expect(asked).toEqual([]);
+  });
+});
+
+describe("closing", () => {
+  it("ends retries", async () => {
+    const { resolver, timers } = setUp([new Error("no")]);
+    resolver.add(PEER);
+    await settle();
+
+    resolver.close();
+
+    expect(timers.delays()).toEqual([]);
+  });
+
+  it("ignores look-ups under way", async () => {
+    const { resolver, resolved, timers } = setUp([["192.0.2.2"]]);
+    resolver.add(PEER);
+
+    resolver.close();
+    await settle();
+
+    expect([resolved, timers.delays()]).toEqual([[], []]);
+  });
+});
+
+/** A resolver whose look-ups give the answers in order; an Error is a failure. */
+function setUp(answers: readonly (readonly string[] | Error)[]) {
+  const queue = [...answers];
+  const timers = new ManualTimers();
+  const asked: string[] = [];
+  const resolved: string[] = [];
+  const failed: string[] = [];
+  const resolver = new Resolver({
+    lookup: async (host) => {
+      asked.push(host);
+      const answer = queue.shift() ?? new Error("no answer was prepared");
+      if (answer instanceof Error) throw answer;
+      return answer;
+    },
+    zoneIndex: () => 0,
+    startTimer: timers.start,
+    nowMs: () => timers.nowMs,
+    resolved: (peer: string, endpoints: readonly PlainEndpoint[]) => {
+      resolved.push([peer, ...endpoints.map(formatEndpoint)].join(" "));
+    },
+    failed: (peer, reason, retryMs) => failed.push(`${peer.name} ${reason} ${retryMs}`),
+  });
+  const refreshLater = async () => {
+    timers.nowMs += SHORTEST_REFRESH_MS;
+    resolver.refresh("b");
+    await settle();
+  };
+  return { resolver, timers, asked, resolved, failed, refreshLater };
+}

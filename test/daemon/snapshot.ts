@@ -1,0 +1,77 @@
+/** An engine's snapshot, counters and features as the daemon's tests need them. */
+import { dropCounters } from "../../src/core/drop-reason.ts";
+import type { PeerSnapshot, TunnelSnapshot } from "../../src/core/options.ts";
+import { mapAddress } from "../../src/core/prefix.ts";
+import type { EngineCounters, EngineFeatures } from "../../src/engine/messages.ts";
+
+export const FEATURES: EngineFeatures = {
+  tunName: "iptun0",
+  udpPort: 1194,
+  udpFamily: 6,
+  receiveBufferBytes: 14_680_064,
+  sendBufferBytes: 14_680_064,
+  vnetHeader: true,
+  offloads: [],
+};
+
+export const COUNTERS: EngineCounters = {
+  turns: 3,
+  timerTurns: 1,
+  datagramsReceived: 4,
+  datagramsSent: 5,
+  packetsRead: 6,
+  packetsWritten: 7,
+  udpErrors: { ECONNREFUSED: 2 },
+  isLinkUp: true,
+};
+
+/** A peer that is up. */
+export function peerSnapshot(changes: Partial<PeerSnapshot> = {}): PeerSnapshot {
+  return {
+    name: "b",
+    state: "up",
+    endpoint: { address: mapAddress(Uint8Array.of(192, 0, 2, 2)), port: 1194, scope: 0 },
+    isEndpointConfigured: true,
+    fingerprints: ["8d493a44"],
+    sessions: [
+      {
+        slot: "current",
+        isInitiator: true,
+        ageMs: 20_349,
+        fingerprint: "8d493a44",
+        sent: 13,
+        received: 10,
+      },
+    ],
+    silentMs: 1_250,
+    handshakeAgeMs: 20_351,
+    remoteMtu: 1420,
+    remoteKeepaliveSeconds: 0,
+    waitingPackets: 0,
+    counters: {
+      inboundPackets: 1,
+      inboundBytes: 2,
+      outboundPackets: 3,
+      outboundBytes: 4,
+      keepalivesSent: 5,
+      keepalivesReceived: 6,
+      handshakesStarted: 7,
+      handshakesAnswered: 8,
+      sessions: 9,
+      endpointMoves: 10,
+    },
+    ...changes,
+  };
+}
+
+/** A tunnel with one peer that is up. */
+export function tunnelSnapshot(changes: Partial<TunnelSnapshot> = {}): TunnelSnapshot {
+  return {
+    peers: [peerSnapshot()],
+    drops: dropCounters(),
+    handshakeComputations: 1,
+    sources: [],
+    sessions: 1,
+    ...changes,
+  };
+}

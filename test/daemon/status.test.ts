@@ -1,0 +1,127 @@
+/**
+ * The status document: text instead of bytes, null instead of nothing, and no key material.
+ */
+import { describe, expect, it } from "vitest";
+import { dropCounters } from "../../src/core/drop-reason.ts";
+import { mapAddress } from "../../src/core/prefix.ts";
+import { hostPortText, type StatusInput, statusDocument } from "../../src/daemon/status.ts";
+import { config, peerConfig, prefix } from "./config.ts";
+import { COUNTERS, FEATURES, peerSnapshot, tunnelSnapshot } from "./snapshot.ts";
+
+describe("the status document", () => {
+  it("describes process, interface and features", () => {
+    const document = statusDocument(input());
+
+    expect(document).toMatchObject({
+      version: "0.1.0",
+      pid: 42,
+      uptimeSeconds: 7,
+      residentBytes: 1_000,
+      interface: {
+        name: "iptun0",
+        addresses: ["10.0.0.1/24", "fd00::1/64"],
+        mtu: 1420,
+        listenPort: 1194,
+        isLinkUp: true,
+      },
+      engine: COUNTERS,
+    });
+    expect(document.features).toEqual({
+      udpFamily: 6,
+      receiveBufferBytes: 14_680_064,
+      sendBufferBytes: 14_680_064,
+      vnetHeader: true,
+      offloads: [],
+    });
+  });
+
+  it("describes a peer with text and seconds", () => {
+    const peers = [peerConfig({ allowedIps: [prefix("10.9.0.0/16"), prefix("fd01::/64")] })];
+
+    const [peer] = statusDocument(input({ config: config({ peers }) })).peers;
+
+    expect(peer).toMatchObject({
+      name: "b",
+      state: "up",
+      endpoint: "192.0.2.2:1194",
+      configuredEndpoint: "192.0.2.2:1194",
+      allowedIps: ["10.9.0.0/16", "fd01::/64"],
+      fingerprints: ["8d493a44"],
+      silentSeconds: 1.3,
+      handshakeAgeSeconds: 20.4,
+      sessions: [{ slot: "current", ageSeconds: 20.3, sent: 13, received: 10 }],
+      counters: { inboundPackets: 1, endpointMoves: 10 },
+    });
+  });
+
+  it("has null where a peer has nothing yet", () => {
+    const peer = peerSnapshot({
+      state: "idle",
+      endpoint: undefined,
+      sessions: [],
+      silentMs: undefined,
+      handshakeAgeMs: undefined,
+      remoteMtu: undefined,
+      remoteKeepaliveSeconds: undefined,
+    });
+    const given = input({
+      snapshot: tunnelSnapshot({ peers: [peer] }),
+      config: config({ peers: [peerConfig({ endpoint: undefined })] }),
+    });
+
+    expect(statusDocument(given).peers[0]).toMatchObject({
+      endpoint: null,
+      configuredEndpoint: null,
+      silentSeconds: null,
+      handshakeAgeSeconds: null,
+      remoteMtu: null,
+      remoteKeepaliveSeconds: null,
+    });
+  });
+
+  it("lists drops and sources", () => {
+    const sources = [{ address: mapAddress(Uint8Array.of(192, 0, 2, 9)), charged: 5, refused: 2 }];
+    const drops = { ...dropCounters(), forged: 3 };
+
+    const document = statusDocument(input({ snapshot: tunnelSnapshot({ sources, drops }) }));
+
+    expect(document.drops.forged).toBe(3);
+    expect(document.sources).toEqual([{ address: "192.0.2.9", charged: 5, refused: 2 }]);
+  });
+
+  it("survives JSON unchanged and holds no key in any form", () => {
+    const key = Uint8Array.from({ length: 32 }, (_, index) => index + 100);
+    const given = input({ config: config({ peers: [peerConfig({ keys: [key] })] }) });
+
+    const document = statusDocument(given);
+
+    const text = JSON.stringify(document);
+    expect(JSON.parse(text)).toEqual(document);
+    for (const form of ["hex", "base64", "base64url"] as const) {
+      expect(text).not.toContain(Buffer.from(key).toString(form));
+    }
+    expect(text).not.toContain(key.subarray(0, 8).join());
+  });
+});
+
+it.each([
+  ["vpn.example.org", "vpn.example.org:1194"],
+  ["192.0.2.1", "192.0.2.1:1194"],
+  ["2001:db8::1", "[2001:db8::1]:1194"],
+])("%s with a port is %s", (host, expected) => {
+  expect(hostPortText({ host, port: 1194 })).toBe(expected);
+});
+
+function input(changes: Partial<StatusInput> = {}): StatusInput {
+  return {
+    version: "0.1.0",
+    pid: 42,
+    uptimeSeconds: 7,
+    residentBytes: 1_000,
+    config: config(),
+    features: FEATURES,
+    snapshot: tunnelSnapshot(),
+    counters: COUNTERS,
+    ...changes,
+  };
+}

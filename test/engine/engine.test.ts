@@ -1,0 +1,368 @@
+/**
+ * The engine's loop over fakes: order, bounds, readiness, timers, messages and the ways it ends.
+ */
+import { describe, expect, it } from "vitest";
+import { MESSAGE, MESSAGE_FIELDS } from "../../src/core/rows.ts";
+import { type Instant, NEVER } from "../../src/core/time.ts";
+import { BATCHES_PER_TURN, EVENTS_PER_REPORT, READY } from "../../src/engine/engine.ts";
+import { FRUITLESS_CALLS } from "../../src/engine/watch-guard.ts";
+import { ROWS, rig } from "./fakes.ts";
+
+describe("the order of a turn", () => {
+  it("is timers, transmits, UDP, TUN, re-arm", () => {
+    const { engine, tunnel, udp, tun, journal } = rig();
+    tunnel.transmits.push(1);
+    tunnel.delivered = 2;
+    tunnel.outgoing = 3;
+    tunnel.replies = 1;
+    udp.reads.push(2);
+    tun.reads.push(3);
+
+    engine.turn(READY.UDP | READY.TUN);
+
+    expect(journal).toEqual([
+      "wall=7",
+      "timeout",
+      "transmit=1",
+      "udp.send(1)",
+      "udp.receive=2",
+      "datagrams(2)",
+      "tun.write(2)",
+      "tun.read=3",
+      "packets(3)",
+      "udp.send(3)",
+      "tun.write(1)",
+      "poll",
+    ]);
+  });
+
+  it("sends handshakes that a datagram caused before the TUN is read", () => {
+    const { engine, tunnel, udp, journal } = rig();
+    udp.reads.push(1);
+    tunnel.transmits.push(0, 2, 1);
+
+    engine.turn(READY.UDP | READY.TUN);
+
+    const walk = journal.filter((entry) => /^(datagrams|udp\.send|tun\.read)/.test(entry));
+    expect(walk).toEqual(["datagrams(1)", "udp.send(2)", "udp.send(1)", "tun.read=0"]);
+  });
+
+  it("sends the handshake that a waiting packet starts in the same turn", () => {
+    const { engine, tunnel, tun, journal } = rig();
+    tun.reads.push(1);
+    tunnel.transmits.push(0, 1);
+
+    engine.turn(READY.TUN);
+
+    expect(journal.indexOf("udp.send(1)")).toBeGreaterThan(journal.indexOf("packets(1)"));
+  });
+
+  it("leaves a descriptor alone that is not ready", () => {
+    const { engine, journal } = rig();
+
+    engine.turn(READY.NONE);
+
+    expect(journal).toEqual(["wall=7", "timeout", "poll"]);
+  });
+
+  it("writes nothing where nothing was delivered", () => {
+    const { engine, udp, journal } = rig();
+    udp.reads.push(1);
+
+    engine.turn(READY.UDP);
+
+    expect(journal.filter((entry) => entry.startsWith("tun.") || entry.includes("send"))).toEqual(
+      [],
+    );
+  });
+});
+
+describe("the bounds of a turn", () => {
+  it("reads only so many full batches of each direction, then returns to the loop", () => {
+    const { engine, udp, tun, journal } = rig();
+    udp.reads.push(...new Array<number>(10).fill(ROWS));
+    tun.reads.push(...new Array<number>(10).fill(ROWS));
+
+    engine.turn(READY.UDP | READY.TUN);
+
+    expect(journal.filter((entry) => entry.startsWith("udp.receive"))).toHaveLength(
+      BATCHES_PER_TURN,
+    );
+    expect(journal.filter((entry) => entry.startsWith("tun.read"))).toHaveLength(BATCHES_PER_TURN);
+  });
+
+  it("reads no second time after a batch that was not full", () => {
+    const { engine, udp, journal } = rig();
+    udp.reads.push(ROWS - 1, ROWS);
+
+    engine.turn(READY.UDP);
+
+    expect(journal.filter((entry) => entry.startsWith("udp.receive"))).toEqual(["udp.receive=3"]);
+  });
+});
+
+describe("readiness", () => {
+  it("serves the descriptor that called", () => {
+    const { tunWatch, udpWatch, journal } = rig();
+
+    udpWatch.onReady(false);
+    tunWatch.onReady(false);
+
+    const reads = journal.filter((entry) => /^(udp|tun)\./.test(entry));
+    expect(reads).toEqual(["udp.receive=0", "tun.read=0"]);
+  });
+
+  it("that is broken is paused and tried again after a growing time", () => {
+    const { udpWatch, clock } = rig();
+
+    udpWatch.onReady(true);
+    const first = { isPaused: udpWatch.isPaused, at: clock.armedFor };
+    clock.fire();
+    const second = { isPaused: udpWatch.isPaused };
+    udpWatch.onReady(true);
+
+    expect(first).toEqual({ isPaused: true, at: 1_100 });
+    expect(second).toEqual({ isPaused: false });
+    expect(clock.armedFor).toBe(1_300);
+  });
+
+  it("that brings nothing is accepted a few times, then paused", () => {
+    const { tunWatch, udpWatch } = rig();
+
+    for (let call = 0; call < FRUITLESS_CALLS; call += 1) tunWatch.onReady(false);
+    const before = tunWatch.isPaused;
+    tunWatch.onReady(false);
+
+    expect([before, tunWatch.isPaused, udpWatch.isPaused]).toEqual([false, true, false]);
+  });
+});
+
+describe("timers", () => {
+  it("are one, armed for the next deadline", () => {
+    const { engine, tunnel, clock } = rig();
+    tunnel.deadline = 1_250.4 as Instant;
+
+    engine.turn(READY.NONE);
+
+    expect(clock.armedFor).toBe(1_250.4);
+  });
+
+  it("rest where there is no deadline", () => {
+    const { engine, clock } = rig();
+
+    engine.turn(READY.NONE);
+
+    expect(clock.armedFor).toBe(NEVER);
+  });
+
+  it("bring a turn that arms the next", () => {
+    const { engine, tunnel, clock, journal } = rig();
+    tunnel.deadline = 1_100 as Instant;
+    engine.turn(READY.NONE);
+    journal.length = 0;
+    tunnel.deadline = 1_300 as Instant;
+
+    clock.fire();
+
+    expect(journal).toEqual(["wall=7", "timeout", "poll"]);
+    expect(clock.armedFor).toBe(1_300);
+  });
+
+  it("wake for the earlier of deadline and paused watch", () => {
+    const { tunnel, clock, tunWatch } = rig();
+    tunnel.deadline = 5_000 as Instant;
+
+    tunWatch.onReady(true);
+
+    expect(clock.armedFor).toBe(1_100);
+  });
+});
+
+describe("what the kernel refuses", () => {
+  it("of datagrams is dropped and counted, and not tried again", () => {
+    const { engine, tunnel, tun, udp, journal, reports } = rig();
+    tun.reads.push(3);
+    tunnel.outgoing = 3;
+    udp.refusals.push(2);
+
+    engine.turn(READY.TUN);
+    engine.handleCommand({ kind: "snapshot", id: 9 });
+
+    expect(tunnel.drops).toEqual(["udp_send 2"]);
+    expect(journal.filter((entry) => entry.startsWith("udp.send"))).toEqual(["udp.send(3)"]);
+    expect(reports).toMatchObject([
+      { id: 9, counters: { datagramsSent: 1, udpErrors: { ECONNREFUSED: 3 } } },
+    ]);
+  });
+
+  it("of packets is dropped and counted", () => {
+    const { engine, tunnel, tun, udp, reports } = rig();
+    udp.reads.push(2);
+    tunnel.delivered = 2;
+    tun.refusals.push(1);
+
+    engine.turn(READY.UDP);
+    engine.handleCommand({ kind: "snapshot", id: 1 });
+
+    expect(tunnel.drops).toEqual(["tun_write 1"]);
+    expect(reports).toMatchObject([{ counters: { datagramsReceived: 2, packetsWritten: 1 } }]);
+  });
+});
+
+it("a link that is down is reported once, without a pause, and again when a write works", () => {
+  const { engine, tunnel, tun, udp, tunWatch, udpWatch, reports } = rig();
+  tunnel.delivered = 1;
+  tun.states.push("down", "down", "up");
+  udp.reads.push(1, 1, 1);
+
+  for (let packet = 0; packet < 3; packet += 1) engine.turn(READY.UDP);
+
+  expect(reports).toEqual([
+    { kind: "link", isUp: false },
+    { kind: "link", isUp: true },
+  ]);
+  expect([tunWatch.isPaused, udpWatch.isPaused]).toEqual([false, false]);
+});
+
+describe("a device that is gone", () => {
+  it("ends the engine with one line, keys wiped and descriptors closed", () => {
+    const { tunnel, tun, udp, tunWatch, udpWatch, clock, reports } = rig();
+    tun.state = "gone";
+
+    tunWatch.onReady(true);
+
+    expect(reports).toEqual([
+      { kind: "fatal", message: "TUN device iptun0 is gone", exitCode: 1, detail: undefined },
+    ]);
+    expect([tunnel.isWiped, tun.isClosed, udp.isClosed]).toEqual([true, true, true]);
+    expect([tunWatch.isClosed, udpWatch.isClosed]).toEqual([true, true]);
+    expect(clock.armedFor).toBeUndefined();
+  });
+
+  it("is said once, whatever comes after", () => {
+    const { engine, tun, tunWatch, reports, journal } = rig();
+    tun.state = "gone";
+    tunWatch.onReady(true);
+    journal.length = 0;
+
+    tunWatch.onReady(true);
+    engine.turn(READY.UDP | READY.TUN);
+    engine.handleCommand({ kind: "snapshot", id: 1 });
+    engine.handleCommand({ kind: "stop" });
+    engine.abandon();
+
+    expect(reports).toHaveLength(1);
+    expect(journal).toEqual([]);
+  });
+});
+
+describe("commands", () => {
+  it("apply differences in order and take a turn", () => {
+    const { engine, tunnel, journal } = rig();
+    const own = [new Uint8Array(16)];
+
+    engine.handleCommand({
+      kind: "apply",
+      changes: [
+        { kind: "remove-peer", name: "a" },
+        { kind: "set-endpoints", name: "b", endpoints: [] },
+        { kind: "own-addresses", addresses: own },
+      ],
+    });
+
+    expect(tunnel.applied).toEqual([
+      { removePeer: "a" },
+      { setEndpoints: "b", endpoints: [] },
+      { setOwnAddresses: own },
+    ]);
+    expect(journal).toContain("timeout");
+  });
+
+  it("start a handshake on demand and send it at once", () => {
+    const { engine, tunnel, journal } = rig();
+    tunnel.transmits.push(1);
+
+    engine.handleCommand({ kind: "rekey", peer: "b" });
+
+    expect(tunnel.applied).toEqual([{ rekey: "b" }]);
+    expect(journal).toContain("udp.send(1)");
+  });
+
+  it("stop: close frames leave before keys are wiped and descriptors closed", () => {
+    const { engine, tunnel, tun, udp, journal, reports } = rig();
+    tunnel.transmits.push(2);
+
+    engine.handleCommand({ kind: "stop" });
+
+    expect(journal).toEqual(["wall=7", "close", "transmit=2", "udp.send(2)", "wipe"]);
+    expect([tun.isClosed, udp.isClosed]).toEqual([true, true]);
+    expect(reports).toEqual([{ kind: "stopped" }]);
+  });
+});
+
+describe("events", () => {
+  it("are sent once the last ones were acknowledged, and wait in the core until then", () => {
+    const { engine, tunnel, reports } = rig();
+    tunnel.events.push({ kind: "lost", count: 1 });
+    engine.turn(READY.NONE);
+    tunnel.events.push({ kind: "lost", count: 2 });
+    engine.turn(READY.NONE);
+    const before = reports.length;
+
+    engine.handleCommand({ kind: "acknowledge" });
+
+    expect(before).toBe(1);
+    expect(reports).toEqual([
+      { kind: "events", events: [{ kind: "lost", count: 1 }] },
+      { kind: "events", events: [{ kind: "lost", count: 2 }] },
+    ]);
+  });
+
+  it("go in messages of bounded size", () => {
+    const { engine, tunnel, reports } = rig();
+    for (let count = 0; count < EVENTS_PER_REPORT + 5; count += 1) {
+      tunnel.events.push({ kind: "lost", count });
+    }
+
+    engine.turn(READY.NONE);
+
+    const [report] = reports;
+    expect(report?.kind === "events" ? report.events.length : 0).toBe(EVENTS_PER_REPORT);
+    expect(tunnel.events).toHaveLength(5);
+  });
+});
+
+describe("packet lines", () => {
+  it("are recorded in both directions when tracing", () => {
+    const { engine, tunnel, udp, tun, reports } = rig({ isTracing: true });
+    tunnel.buffers.datagrams.rows[MESSAGE.LENGTH] = 132;
+    tunnel.buffers.outgoing.rows[MESSAGE_FIELDS + MESSAGE.LENGTH] = 64;
+    tunnel.delivered = 1;
+    tunnel.outgoing = 2;
+    udp.reads.push(1);
+    tun.reads.push(1);
+
+    engine.turn(READY.UDP | READY.TUN);
+    engine.handleCommand({ kind: "trace", id: 4 });
+
+    const [report] = reports;
+    const lines = report?.kind === "trace" ? report.lines : [];
+    expect(lines.map((line) => [line.direction, line.layer, line.length])).toEqual([
+      ["inbound", "datagram", 132],
+      ["inbound", "packet", 0],
+      ["outbound", "packet", 0],
+      ["outbound", "datagram", 0],
+      ["outbound", "datagram", 64],
+    ]);
+  });
+
+  it("do not exist otherwise", () => {
+    const { engine, udp, reports } = rig();
+    udp.reads.push(1);
+
+    engine.turn(READY.UDP);
+    engine.handleCommand({ kind: "trace", id: 4 });
+
+    expect(reports).toEqual([{ kind: "trace", id: 4, lines: [], suppressed: 0 }]);
+  });
+});
