@@ -1,0 +1,187 @@
+/**
+ * iptun in a lab: its config written, its keys made by its own `keygen`, its process watched.
+ *
+ * What a test knows of a running daemon it knows as an operator does: from `iptun status --json`, the
+ * exit code and the log. The trap: two daemons in two namespaces share one /run, so each has a runtime
+ * directory of its own.
+ */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Host } from "./lab.ts";
+import { Child, expectSuccess, type Finished, finish, ROOT, until } from "./process.ts";
+import type { Status } from "./status.ts";
+
+/** Each question is a process of its own: asked too often, it takes the CPU from what it asks about. */
+const STATUS_EVERY_MS = 100;
+
+// The built command.
+const IPTUN = [process.execPath, join(ROOT, "dist/main.js")] as const;
+
+export interface PeerSettings {
+  readonly name: string;
+  readonly keyFile: string;
+  /** "host:port"; absent: learned. */
+  readonly endpoint?: string;
+  readonly allowedIps?: readonly string[];
+  readonly keepalive?: number;
+  readonly roaming?: "validated" | "on" | "off";
+}
+
+/** What a lab sets of a config; the rest keeps its default. */
+export interface Settings {
+  readonly device: string;
+  readonly addresses: readonly string[];
+  readonly listen: string;
+  readonly mtu?: number;
+  readonly peers: readonly PeerSettings[];
+  readonly logLevel?: "info" | "debug";
+}
+
+/** The TOML of `settings`; `stateDir` belongs to the host. */
+function configText(settings: Settings, stateDir: string): string {
+  const lines = [
+    "[interface]",
+    ...assign("name", settings.device),
+    ...assign("address", settings.addresses),
+    ...assign("listen", settings.listen),
+    ...assign("mtu", settings.mtu),
+    ...assign("state_dir", stateDir),
+  ];
+  for (const peer of settings.peers) {
+    lines.push(
+      "[[peer]]",
+      ...assign("name", peer.name),
+      ...assign("key_file", peer.keyFile),
+      ...assign("endpoint", peer.endpoint),
+      ...assign("allowed_ips", peer.allowedIps),
+      ...assign("keepalive", peer.keepalive),
+      ...assign("roaming", peer.roaming),
+    );
+  }
+  lines.push("[log]", ...assign("level", settings.logLevel ?? "info"), 'format = "text"');
+  return `${lines.join("\n")}\n`;
+}
+
+// JSON's strings, numbers and lists of strings are TOML too.
+function assign(key: string, value: string | number | readonly string[] | undefined): string[] {
+  return value === undefined ? [] : [`${key} = ${JSON.stringify(value)}`];
+}
+
+/** Makes a key file in `dir` with `iptun keygen`; returns its path. */
+export async function makeKey(dir: string, name = "link.key"): Promise<string> {
+  const file = join(dir, name);
+  const command = [...IPTUN, "keygen", "--out", file];
+  expectSuccess(await finish(new Child(command)), command);
+  return file;
+}
+
+export interface DaemonOptions {
+  /** Takes the place of `node dist/main.js`. */
+  readonly program?: readonly string[];
+  /** Put before the program: `setpriv` and its like. */
+  readonly wrapper?: readonly string[];
+  /** Folder of its files below the host's; for a second daemon on one host. */
+  readonly subdir?: string;
+}
+
+/** One iptun of one host: started, asked, stopped, started again with the same config. */
+export class Daemon {
+  readonly host: Host;
+  readonly settings: Settings;
+  readonly configFile: string;
+  readonly #options: DaemonOptions;
+  readonly #runtimeDir: string;
+  #child: Child | undefined;
+
+  constructor(host: Host, settings: Settings, options: DaemonOptions = {}) {
+    this.host = host;
+    this.settings = settings;
+    this.#options = options;
+    const dir = join(host.dir, options.subdir ?? "iptun");
+    const stateDir = join(dir, "state");
+    this.#runtimeDir = join(dir, "run");
+    this.configFile = join(dir, "iptun.toml");
+    for (const made of [this.#runtimeDir, stateDir]) {
+      mkdirSync(made, { recursive: true, mode: 0o700 });
+    }
+    writeFileSync(this.configFile, configText(settings, stateDir), { mode: 0o600 });
+  }
+
+  get #env(): Readonly<Record<string, string>> {
+    return { RUNTIME_DIRECTORY: this.#runtimeDir, NO_COLOR: "1" };
+  }
+
+  /** The process of the last start. */
+  get child(): Child {
+    if (this.#child === undefined) throw new Error(`iptun of ${this.host.name} was never started`);
+    return this.#child;
+  }
+
+  /** What the last process wrote to stderr. */
+  get log(): string {
+    return this.child.stderr;
+  }
+
+  /** Lines of the log that contain `text`. */
+  logLines(text: string): readonly string[] {
+    return this.log.split("\n").filter((line) => line.includes(text));
+  }
+
+  /** Starts the process without waiting for it to be ready. */
+  spawn(): Child {
+    const program = this.#options.program ?? IPTUN;
+    const command = [...(this.#options.wrapper ?? []), ...program, "--config", this.configFile];
+    this.#child = this.host.start(command, { env: this.#env });
+    return this.#child;
+  }
+
+  /** Starts the process and waits until it answers `iptun status`. */
+  async start(): Promise<void> {
+    this.spawn();
+    const socket = join(this.#runtimeDir, `${this.settings.device}.sock`);
+    await until(`status of iptun on ${this.host.name}`, 15_000, async () => {
+      if (!this.child.isRunning) throw new Error(`iptun ended on ${this.host.name}:\n${this.log}`);
+      // A look at the folder costs nothing; a process that asks in vain delays the one that starts.
+      return existsSync(socket) ? await this.tryStatus() : undefined;
+    });
+  }
+
+  /** `iptun status --json`, or undefined while the daemon does not answer. */
+  async tryStatus(): Promise<Status | undefined> {
+    const { code, stdout } = await this.host.run([...IPTUN, "status", "--json"], {
+      env: this.#env,
+    });
+    return code === 0 ? (JSON.parse(stdout) as Status) : undefined;
+  }
+
+  /** `iptun status --json`; throws when the daemon does not answer. */
+  async status(): Promise<Status> {
+    const status = await this.tryStatus();
+    if (status === undefined) throw new Error(`iptun on ${this.host.name} gives no status`);
+    return status;
+  }
+
+  /** Waits until the status satisfies `accepts`, and returns it. */
+  async waitForStatus(
+    what: string,
+    accepts: (status: Status) => boolean,
+    timeoutMs = 10_000,
+  ): Promise<Status> {
+    const probe = async () => {
+      const status = await this.tryStatus();
+      return status !== undefined && accepts(status) ? status : undefined;
+    };
+    return await until(`${what} on ${this.host.name}`, timeoutMs, probe, STATUS_EVERY_MS);
+  }
+
+  /** Waits until the first peer has a confirmed session. */
+  async waitUp(timeoutMs = 15_000): Promise<Status> {
+    const isUp = (status: Status) => status.peers[0]?.state === "up";
+    return await this.waitForStatus("session", isUp, timeoutMs);
+  }
+
+  /** Ends the process and returns how it ended. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<Finished> {
+    return await this.child.stop(signal);
+  }
+}

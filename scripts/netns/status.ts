@@ -1,0 +1,47 @@
+/**
+ * The part of `iptun status --json` that labs read.
+ *
+ * It is written down here apart from the program's own types on purpose: what operators' tools read must
+ * not change unnoticed, and a test that reads a renamed field fails.
+ */
+
+export interface StatusPeer {
+  readonly name: string;
+  readonly state: "up" | "connecting" | "idle";
+  /** "address:port" of the other end. */
+  readonly endpoint: string | null;
+  readonly counters: {
+    readonly inboundPackets: number;
+    readonly outboundPackets: number;
+    readonly sessions: number;
+    readonly endpointMoves: number;
+  };
+}
+
+export interface StatusSource {
+  readonly address: string;
+  /** Datagrams that failed a check, and those refused unseen. */
+  readonly charged: number;
+  readonly refused: number;
+}
+
+export interface Status {
+  readonly peers: readonly StatusPeer[];
+  /** A counter for each drop reason. */
+  readonly drops: Readonly<Record<string, number>>;
+  /** Diffie-Hellman computations made for received messages. */
+  readonly handshakeComputations: number;
+  readonly sources: readonly StatusSource[];
+}
+
+/** A drop counter; throws when the status does not have it, so that a renamed one is noticed. */
+export function drops(status: Status, reason: string): number {
+  const count = status.drops[reason];
+  if (count === undefined) throw new Error(`status has no drop counter "${reason}"`);
+  return count;
+}
+
+/** Packets from the peers that reached the TUN. */
+export function delivered(status: Status): number {
+  return status.peers.reduce((sum, peer) => sum + peer.counters.inboundPackets, 0);
+}
