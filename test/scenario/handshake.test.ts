@@ -224,6 +224,29 @@ describe("a handshake that must fail", () => {
     expect([pair.left.delivered, pair.right.delivered]).toEqual([[], []]);
   });
 
+  it("an answer under the asker's own node id is refused by the asker", () => {
+    const nodeId = new Random(5).bytes(16);
+    const isNodeId = (bytes: Uint8Array): boolean => Buffer.compare(bytes, nodeId) === 0;
+    const pair = newPair({
+      leftPeer: { endpoints: [] },
+      left: {
+        nodeId,
+        replaced: (crypto) => ({
+          ...crypto,
+          equal: (a, b) => !(isNodeId(a) && isNodeId(b)) && crypto.equal(a, b),
+        }),
+      },
+      right: { nodeId },
+    });
+    exchange(pair, 500);
+
+    pair.world.advance(10_000);
+
+    expect(pair.world.eve.sentBy("left", TYPE.RESP).length).toBeGreaterThan(0);
+    expect(dropsOf(pair.right).own_node).toBeGreaterThan(0);
+    expect(isUp(pair.right)).toBe(false);
+  });
+
   it.each(LOW_ORDER.map((point, index) => [index, point] as const))(
     "a key holder with low-order point %i as ephemeral gets no session, in either role",
     (_, point) => {

@@ -304,6 +304,23 @@ describe("close", () => {
     expect(eventsOf(right, "down")).toEqual([]);
   });
 
+  it("of the present session leaves the previous one to open what is under way", () => {
+    const pair = connected();
+    const { world, left, right } = pair;
+    left.act((tunnel, now) => tunnel.rekey("right", now));
+    world.advance(1_000);
+    pingRight(pair);
+    world.advance(100);
+    expect(peerOf(right).sessions).toHaveLength(2);
+
+    const closer = pair.leftSite.aead().forge(Uint8Array.of(0x03, 1), 50);
+    world.eve.inject(right.address, closer, left.address);
+    world.settle();
+
+    expect(peerOf(right).sessions).toHaveLength(1);
+    expect(eventsOf(right, "down")).toEqual([]);
+  });
+
   it("wiping frees every key slot", () => {
     const pair = connected();
     pair.left.act((tunnel, now) => tunnel.rekey("right", now));

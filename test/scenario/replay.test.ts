@@ -175,6 +175,53 @@ describe("one INIT", () => {
   });
 });
 
+describe("a fresh INIT that Eve took from the wire", () => {
+  it.each([EVE, { ip: LEFT.ip, port: LEFT.port + 1 }])(
+    "with a cookie costs no DH when it comes from %o, where the cookie was not sent",
+    (from) => {
+      const pair = newClientPair();
+      const { world, right } = pair;
+      world.eve.withhold = ({ by, bytes }) =>
+        by === "left" && bytes.subarray(88, 104).some((byte) => byte !== 0);
+      world.advance(50);
+      const init = world.eve.last("left", TYPE.INIT);
+      const mark = world.eve.mark();
+
+      world.eve.replay(init, from);
+      world.settle();
+
+      expect(world.eve.since(mark).map(({ bytes }) => typeOf(bytes))).toEqual([TYPE.CHALLENGE]);
+      expect(right.snapshot().handshakeComputations).toBe(0);
+      world.eve.replay(init);
+      world.settle();
+      expect(right.snapshot().handshakeComputations).toBe(0);
+    },
+  );
+
+  it("costs no DH later, below a floor that does not fall with its sender's clock", () => {
+    const pair = newClientPair();
+    const { world, left, right } = pair;
+    connect(pair);
+    // Late enough for the cookie of the first handshake to ride no more.
+    world.eve.withhold = ({ at }) => at < 130_000;
+    world.advance(129_000);
+    const taken = world.eve.last("left", TYPE.INIT);
+    world.until("a later INIT is confirmed", () => peerOf(right).counters.sessions === 2, 10_000);
+    left.stop();
+    left.wallOffsetMicros = -365 * 86_400e6;
+    left.start();
+    world.until("the old clock is let in", () => peerOf(right).counters.sessions === 3, 5_000);
+    world.advance(1_000);
+    const before = right.snapshot().handshakeComputations;
+
+    world.eve.replay(taken);
+    world.settle();
+
+    expect(right.snapshot().handshakeComputations).toBe(before);
+    expect(dropsOf(right).challenged).toBeGreaterThan(0);
+  });
+});
+
 describe("reflection", () => {
   it.each<[string, (pair: Pair) => void]>([
     ["while both run", () => {}],
