@@ -18,7 +18,7 @@ describe("a device of our own", () => {
     expect(texts(plan.up)).toEqual([
       "addr add 10.0.0.1/24 dev iptun0",
       "addr add fd00::1/64 dev iptun0 nodad",
-      "link set dev iptun0 mtu 1420 up",
+      "link set dev iptun0 mtu 1420 txqueuelen 2000 up",
       "route add 10.9.0.0/16 dev iptun0",
       "route add 2001:db8::/32 dev iptun0",
     ]);
@@ -47,7 +47,7 @@ describe("a device of our own", () => {
   it("without addresses and routes is only set up", () => {
     const plan = planNetwork(input({ addresses: [], routes: [] }), undefined);
 
-    expect(texts(plan.up)).toEqual(["link set dev iptun0 mtu 1420 up"]);
+    expect(texts(plan.up)).toEqual(["link set dev iptun0 mtu 1420 txqueuelen 2000 up"]);
   });
 });
 

@@ -42,7 +42,7 @@ describe("the network of a device", () => {
     await new Network(INPUT, undefined, ip.run).up();
 
     expect(ip.calls).toEqual([
-      "-batch - < addr add 10.0.0.1/24 dev iptun0, link set dev iptun0 mtu 1420 up, route add 10.9.0.0/16 dev iptun0",
+      "-batch - < addr add 10.0.0.1/24 dev iptun0, link set dev iptun0 mtu 1420 txqueuelen 2000 up, route add 10.9.0.0/16 dev iptun0",
     ]);
   });
 
