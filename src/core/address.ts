@@ -4,7 +4,7 @@
  * IPv4 is always ::ffff:a.b.c.d, so that one comparison serves both families and a mapped address can
  * never pass where its IPv4 form is refused. Words are the 16 bytes in memory order.
  */
-import { MESSAGE } from "./rows.ts";
+import { at, MESSAGE } from "./rows.ts";
 
 /** The other end's UDP address and the local address and device it is reached from. */
 export interface Endpoint {
@@ -31,10 +31,10 @@ export function endpointFrom(bytes: Uint8Array, port: number, scope = 0): Endpoi
 export function endpointOfRow(rows: Int32Array, base: number): Endpoint {
   return {
     remote: rows.slice(base + MESSAGE.REMOTE, base + MESSAGE.REMOTE + 4),
-    port: word(rows, base + MESSAGE.PORT),
-    scope: word(rows, base + MESSAGE.SCOPE),
+    port: at(rows, base + MESSAGE.PORT),
+    scope: at(rows, base + MESSAGE.SCOPE),
     local: rows.slice(base + MESSAGE.LOCAL, base + MESSAGE.LOCAL + 4),
-    device: word(rows, base + MESSAGE.DEVICE),
+    device: at(rows, base + MESSAGE.DEVICE),
   };
 }
 
@@ -72,8 +72,4 @@ export function writeEndpoint(rows: Int32Array, base: number, endpoint: Endpoint
 /** The 16 bytes of an endpoint's remote address. */
 export function remoteBytes(endpoint: Endpoint): Uint8Array {
   return new Uint8Array(endpoint.remote.buffer, endpoint.remote.byteOffset, 16);
-}
-
-function word(rows: Int32Array, index: number): number {
-  return rows[index] ?? 0;
 }

@@ -10,7 +10,7 @@ export const REKEY_AFTER_MS = 120_000;
 export const RESPONDER_REKEY_AFTER_MS = 165_000;
 /** Age at which a session is neither sealed nor opened with, and wiped, milliseconds (Limits). */
 export const REJECT_AFTER_MS = 180_000;
-/** Datagrams sealed or opened after which a new session is started (Limits). */
+/** Datagrams sealed after which a new session is started (Limits). */
 export const REKEY_AFTER_MESSAGES = 2 ** 40;
 /** Counters from here on are never sealed with; the distance to 2^48 covers the replay window (Limits). */
 export const REJECT_AFTER_MESSAGES = 2 ** 48 - 2 ** 13 - 1;
@@ -52,15 +52,20 @@ export const FLOORS_PER_PAIR = 4;
 
 /** Waits before each repetition of the confirming keepalive, measured from the RESP, milliseconds (rule 6). */
 export const CONFIRM_REPEATS_MS: readonly number[] = [300, 1_000, 3_000, 7_000];
+/** Age at which a session that was confirmed by its RESP and never heard is started anew, milliseconds (rule 6). */
+export const UNHEARD_SESSION_MS = 15_000;
 
 /**
  * Half-open sessions of one node (rule 7). BOUNDED: the oldest goes. As many as INITs of one side stay
  * answerable: with fewer, a round trip longer than the retries displaces each one before it is confirmed.
  */
 export const HALF_OPEN_PER_NODE = PENDING_PER_PEER;
-/** Half-open sessions in all, and of nodes that never had a session (rule 7). BOUNDED: the oldest goes. */
-export const HALF_OPEN_TOTAL = 128;
-export const HALF_OPEN_NEWCOMERS = 64;
+/**
+ * Half-open sessions of one peer, and in all (rule 7). BOUNDED: the oldest goes, a peer's newcomers before its
+ * known node. Each peer has room of its own, or a hub's sites displace one another when all come back at once.
+ */
+export const HALF_OPEN_PER_PEER = 2 * HALF_OPEN_PER_NODE;
+export const HALF_OPEN_TOTAL = 4_096;
 /** Life of a half-open session of a node that never had one, milliseconds (rule 7). */
 export const HALF_OPEN_NEWCOMER_MS = 10_000;
 /** Two sessions with opposite initiators born this close may have crossed, milliseconds (rule 8). */

@@ -3,6 +3,7 @@
  * frame that arrived.
  */
 import { type Endpoint, isRowFrom } from "./address.ts";
+import { PATH_CHALLENGE_CAUSE_BYTES } from "./constants.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { moveEndpoint } from "./endpoints.ts";
 import { noteSent } from "./liveness.ts";
@@ -29,8 +30,21 @@ const EMPTY = new Uint8Array(0);
 
 /** Seals an empty packet on the session and queues it. */
 export function sendKeepalive(state: State, session: Session, to: Endpoint, now: Instant): void {
-  session.peer.counters.keepalivesSent += 1;
-  sealAndQueue(state, session, EMPTY, to, now);
+  if (sealAndQueue(state, session, EMPTY, to, now)) session.peer.counters.keepalivesSent += 1;
+}
+
+/**
+ * The configured keepalive: a probe, so that it is answered, and as long as a path challenge, so that an
+ * address that changed under a silent site draws one (rules 11 and 12).
+ */
+export function sendProbe(state: State, session: Session, to: Endpoint, now: Instant): void {
+  const { counters } = session.peer;
+  const frame = new Uint8Array(PATH_CHALLENGE_CAUSE_BYTES);
+  const view = viewOf(frame);
+  frame[PROBE_FRAME.type] = FRAME.PROBE;
+  view.setUint16(PROBE_FRAME.id, counters.keepalivesSent & 0xffff, true);
+  view.setUint16(PROBE_FRAME.bytes, frame.length + DATA_OVERHEAD, true);
+  if (sealAndQueue(state, session, frame, to, now)) counters.keepalivesSent += 1;
 }
 
 /** Tells the other side that this session ends; the caller ends it. */
@@ -52,19 +66,22 @@ export function sendPathChallenge(
   sealAndQueue(state, session, pathFrame(FRAME.PATH_CHALLENGE, token), to, now);
 }
 
-/** Seals one plaintext on the session and queues it. */
+/** Frames that the other side answers at once. */
+const ANSWERED: ReadonlySet<number | undefined> = new Set([FRAME.PROBE, FRAME.PATH_CHALLENGE]);
+
+/** Seals one plaintext on the session and queues it; returns whether it could. */
 function sealAndQueue(
   state: State,
   session: Session,
   plaintext: Uint8Array,
   to: Endpoint,
   now: Instant,
-): void {
-  if (!session.isUsable(now)) return;
+): boolean {
+  if (!session.isUsable(now)) return false;
   const counter = session.takeCounters(1);
   if (counter === undefined) {
     drop(state, "counter_exhausted");
-    return;
+    return false;
   }
   const datagram = new Uint8Array(plaintext.length + DATA_OVERHEAD);
   const row = new Int32Array(SEAL_FIELDS);
@@ -75,9 +92,13 @@ function sealAndQueue(
   row[SEAL.COUNTER_HIGH] = Math.floor(counter / 0x1_0000_0000);
   row[SEAL.SEGMENTS] = 1;
   state.aead.seal(plaintext, datagram, row, 1);
-  if (row[SEAL.STATUS] !== 0) return;
-  noteSent(session.peer, plaintext.length > 0 && plaintext[0] !== FRAME.REPORT, now);
+  if (row[SEAL.STATUS] !== 0) {
+    drop(state, "seal_failed");
+    return false;
+  }
+  noteSent(session.peer, ANSWERED.has(plaintext[0]), now);
   transmit(state, datagram, to);
+  return true;
 }
 
 /** Exact plaintext lengths of the frames; a probe states its own. */
@@ -117,7 +138,7 @@ export function handleFrame(
       );
       return undefined;
     case FRAME.PATH_RESPONSE:
-      pathResponse(state, session.peer, frame.subarray(PATH_FRAME.token), rows, base);
+      pathResponse(state, session.peer, frame.subarray(PATH_FRAME.token), { rows, base }, now);
       return undefined;
     case FRAME.CLOSE:
       closeSession(state, session);
@@ -141,14 +162,14 @@ function pathResponse(
   state: State,
   peer: Peer,
   token: Uint8Array,
-  rows: Int32Array,
-  base: number,
+  { rows, base }: { readonly rows: Int32Array; readonly base: number },
+  now: Instant,
 ): void {
   const challenge = peer.pathChallenge;
   if (challenge === undefined || !isRowFrom(rows, base, challenge.to)) return;
   if (!state.crypto.equal(challenge.token, token)) return;
   peer.pathChallenge = undefined;
-  moveEndpoint(state, peer, challenge.to);
+  moveEndpoint(state, peer, challenge.to, now);
 }
 
 function pathFrame(type: number, token: Uint8Array): Uint8Array {

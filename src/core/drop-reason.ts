@@ -36,12 +36,15 @@ export const DROP_REASONS = {
   inner_checksum: "partial checksum on a packet that has none",
   inner_source: "inner source address outside the peer's allowed_ips",
   // Outbound.
+  too_big: "packet from the device longer than the configured mtu",
   no_peer: "no peer for the destination",
+  multicast: "multicast that no peer takes",
   no_endpoint: "peer's endpoint is not known",
   queue_full: "waiting for a session, queue full",
   queue_timeout: "no session came up in time",
   outbound_malformed: "packet from the device with a malformed header",
   counter_exhausted: "session counter used up",
+  no_room: "more at once than a queue or batch of ours holds",
   key_table_full: "no key slot is free",
   seal_failed: "the cipher refused the packet",
   // Edges: counted by the engine.

@@ -3,12 +3,14 @@ import { type Endpoint, isSameRemote, remoteBytes } from "./address.ts";
 import type { PlainEndpoint } from "./options.ts";
 import type { Peer } from "./peer.ts";
 import type { State } from "./state.ts";
+import type { Instant } from "./time.ts";
 
 /** Sets the peer's endpoint and reports it; an unchanged remote address is no event. */
-export function moveEndpoint(state: State, peer: Peer, to: Endpoint): void {
+export function moveEndpoint(state: State, peer: Peer, to: Endpoint, now: Instant): void {
   const from = peer.endpoint;
-  peer.endpoint = to;
   if (from !== undefined && isSameRemote(from, to)) return;
+  peer.endpoint = to;
+  peer.endpointSince = now;
   if (from !== undefined) peer.counters.endpointMoves += 1;
   state.events.push({
     kind: "endpoint",

@@ -19,16 +19,17 @@ import {
   RETRY_SLOW_MS,
   UNANSWERED_EVENT_MS,
   UNANSWERED_REPEAT_MS,
+  UNHEARD_SESSION_MS,
 } from "./constants.ts";
 import { sendKeepalive } from "./control.ts";
 import { cookieMac, openChallenge } from "./cookie.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { moveEndpoint } from "./endpoints.ts";
-import { NOISE_PROLOGUE } from "./keys.ts";
+import { handshakePrologue } from "./keys.ts";
 import { armKeepalive, noteHeard } from "./liveness.ts";
 import { NoiseInitiator } from "./noise.ts";
 import type { Attempt, Peer, Pending } from "./peer.ts";
-import { confirmSession, makeSession } from "./sessions.ts";
+import { armSessionTimers, confirmSession, makeSession, wipeKeys } from "./sessions.ts";
 import { drop, freshIndex, nextStamp, type State, transmit } from "./state.ts";
 import { after, type Instant, SECOND_MS } from "./time.ts";
 import {
@@ -65,11 +66,15 @@ export function retry(state: State, peer: Peer, now: Instant): void {
   if (peer.attempt !== undefined) sendInit(state, peer, peer.attempt, now);
 }
 
-/** The attempt found no answer in 90 s: what waits is dropped, until traffic or the keepalive timer starts anew. */
+/**
+ * The attempt found no answer in 90 s: what waits is dropped, until traffic or the keepalive timer starts
+ * anew, or at once the rekey timer of a session that is still alive.
+ */
 export function giveUp(state: State, peer: Peer, now: Instant): void {
   endAttempt(state, peer);
   drop(state, "queue_timeout", peer.waiting.clear());
   armKeepalive(peer, now);
+  armSessionTimers(peer);
 }
 
 /** Handles a RESP of the right size and version. Returns why it was dropped, or undefined. */
@@ -85,8 +90,11 @@ export function receiveResp(state: State, resp: Uint8Array, now: Instant): DropR
   const answer = pending.noise.readSecond(resp.subarray(RESP.ephemeral, RESP.mac));
   if (answer === undefined) return "handshake_failed";
   const node = decodeRespPayload(resp, answer.payload);
-  if (node === undefined) return "handshake_failed";
-  if (crypto.equal(node.nodeId, state.nodeId)) return "own_node";
+  const isOwn = node !== undefined && crypto.equal(node.nodeId, state.nodeId);
+  if (node === undefined || isOwn) {
+    wipeKeys(crypto, answer.keys);
+    return isOwn ? "own_node" : "handshake_failed";
+  }
   const session = makeSession(state, {
     peer,
     psk,
@@ -101,9 +109,9 @@ export function receiveResp(state: State, resp: Uint8Array, now: Instant): DropR
   });
   if (session === undefined) return "key_table_full";
   endAttempt(state, peer);
-  noteHeard(peer, false, now);
+  noteHeard(peer, { isCurrent: false, isPacket: false }, now);
   confirmSession(state, session, now);
-  if (session === peer.current || peer.endpoint === undefined) adopt(state, peer, pending.to);
+  if (session === peer.current || peer.endpoint === undefined) adopt(state, pending, now);
   if (session.isEnded) return undefined;
   sendKeepalive(state, session, session.path, now);
   peer.confirming = { session, since: now, sent: 0 };
@@ -132,10 +140,17 @@ export function receiveChallenge(
   return undefined;
 }
 
-/** The responder was not heard on the new session: the confirming keepalive again, where one is left. */
+/**
+ * The responder was not heard on the new session: the confirming keepalive again, where one is left, and
+ * in the end a new handshake, because a responder that restarted meanwhile has nothing of this one.
+ */
 export function repeatConfirmation(state: State, peer: Peer, now: Instant): void {
   const { confirming } = peer;
   if (confirming === undefined) return;
+  if (confirming.sent === CONFIRM_REPEATS_MS.length) {
+    startAttempt(state, peer, now);
+    return;
+  }
   confirming.sent += 1;
   sendKeepalive(state, confirming.session, confirming.session.path, now);
   armConfirm(peer);
@@ -151,8 +166,7 @@ function sendInit(state: State, peer: Peer, attempt: Attempt, now: Instant): voi
   if (to === undefined || psk === undefined) return;
   const index = freshIndex(state);
   const init = newInit(psk.ring.hint, index);
-  const prologue = concat(NOISE_PROLOGUE, init.subarray(0, INIT.ephemeral));
-  const noise = new NoiseInitiator(state.crypto, psk.ring.noise, prologue);
+  const noise = new NoiseInitiator(state.crypto, psk.ring.noise, handshakePrologue(init));
   const stamp = nextStamp(state);
   const { nodeId, mtu } = state;
   const { keepaliveSeconds } = peer;
@@ -202,8 +216,8 @@ function armRetry(state: State, peer: Peer, attempt: Attempt, now: Instant): voi
 
 function armConfirm(peer: Peer): void {
   const { confirming } = peer;
-  const wait = confirming === undefined ? undefined : CONFIRM_REPEATS_MS[confirming.sent];
-  if (confirming === undefined || wait === undefined) return;
+  if (confirming === undefined) return;
+  const wait = CONFIRM_REPEATS_MS[confirming.sent] ?? UNHEARD_SESSION_MS;
   peer.timers.set("confirm", after(confirming.since, wait));
 }
 
@@ -219,16 +233,15 @@ function report(state: State, peer: Peer, attempt: Attempt, now: Instant): void 
   });
 }
 
-/** An authenticated RESP may choose among the addresses of a peer (rule 12). */
-function adopt(state: State, peer: Peer, answered: Endpoint): void {
-  if (peer.endpoint === undefined || !isSameRemote(peer.endpoint, answered)) {
-    moveEndpoint(state, peer, answered);
+/**
+ * An authenticated RESP may choose among the configured addresses of a peer (rule 12), but a late one does
+ * not take back a move that was made since its INIT left.
+ */
+function adopt(state: State, pending: Pending, now: Instant): void {
+  const { peer, to, sentAt } = pending;
+  const { endpoint, endpointSince, configured } = peer;
+  const isConfigured = configured.some((candidate) => isSameRemote(candidate, to));
+  if (endpoint === undefined || (isConfigured && endpointSince <= sentAt)) {
+    moveEndpoint(state, peer, to, now);
   }
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const joined = new Uint8Array(a.length + b.length);
-  joined.set(a);
-  joined.set(b, a.length);
-  return joined;
 }

@@ -8,6 +8,7 @@
  */
 import type { HandshakeCrypto } from "./crypto.ts";
 import { asciiBytes } from "./noise.ts";
+import { INIT } from "./wire.ts";
 
 /** Bytes of a pre-shared key. */
 export const PSK_BYTES = 32;
@@ -18,6 +19,14 @@ const MATERIAL_BYTES = 48;
 export const NOISE_PROLOGUE = asciiBytes("iptun/1");
 /** The same for a group's key, so that it never works as a pair's. */
 export const NOISE_GROUP_PROLOGUE = asciiBytes("iptun/1 group");
+
+/** The Noise prologue of a pair's handshake: the label, then bytes 0..8 of the INIT. */
+export function handshakePrologue(init: Uint8Array): Uint8Array {
+  const prologue = new Uint8Array(NOISE_PROLOGUE.length + INIT.ephemeral);
+  prologue.set(NOISE_PROLOGUE);
+  prologue.set(init.subarray(0, INIT.ephemeral), NOISE_PROLOGUE.length);
+  return prologue;
+}
 
 const DATA_LABEL = asciiBytes("iptun/1 data");
 const GROUP_PREFIX = "group:";

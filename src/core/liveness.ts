@@ -7,22 +7,35 @@ import { PASSIVE_KEEPALIVE_MS, STALE_AFTER_MS, UNANSWERED_DATA_MS } from "./cons
 import type { Peer } from "./peer.ts";
 import { after, type Instant } from "./time.ts";
 
-/** Something was sealed for the peer; `isData`: a packet with content other than a report. */
-export function noteSent(peer: Peer, isData: boolean, now: Instant): void {
+/**
+ * Something was sealed for the peer; `expectsAnswer`: an IP packet, a probe or a path challenge, which the
+ * other side answers within 10 s if it is alive.
+ */
+export function noteSent(peer: Peer, expectsAnswer: boolean, now: Instant): void {
   const { timers } = peer;
   timers.clear("passiveKeepalive");
   armKeepalive(peer, now);
-  if (isData && !timers.isSet("unanswered"))
+  if (expectsAnswer && !timers.isSet("unanswered")) {
     timers.set("unanswered", after(now, UNANSWERED_DATA_MS));
+  }
 }
 
-/** Something authentic was heard from the peer; `isData`: a packet with content. */
-export function noteHeard(peer: Peer, isData: boolean, now: Instant): void {
+/** What was heard: on the session we send on, and an IP packet or something else. */
+export interface Heard {
+  readonly isCurrent: boolean;
+  readonly isPacket: boolean;
+}
+
+/**
+ * Something authentic was heard from the peer. Only the session we send on can show that what we send
+ * arrives: a peer that is heard on another one may have lost this one.
+ */
+export function noteHeard(peer: Peer, { isCurrent, isPacket }: Heard, now: Instant): void {
   const { timers } = peer;
   peer.lastHeardAt = now;
-  timers.clear("unanswered");
+  if (isCurrent) timers.clear("unanswered");
   timers.set("stale", after(now, STALE_AFTER_MS));
-  if (isData && !timers.isSet("passiveKeepalive")) {
+  if (isPacket && !timers.isSet("passiveKeepalive")) {
     timers.set("passiveKeepalive", after(now, PASSIVE_KEEPALIVE_MS));
   }
 }

@@ -5,7 +5,7 @@
  *     <- e, ee               readSecond   writeSecond
  *
  * This one pattern, both roles; not a general Noise library. The framing around its two messages
- * (indices, macs, cookies) is `handshake.ts`. Names follow the specification, §5.
+ * (indices, macs, cookies) is `initiate.ts` and `respond.ts`. Names follow the specification, §5.
  *
  * The trap: in this pattern every encryption comes right after a MixKey, so the nonce is always zero.
  * Encrypting twice in one state would use it twice; each write therefore works once and then throws.

@@ -83,7 +83,7 @@ export type TunnelEvent =
   | {
       readonly kind: "down";
       readonly peer: string;
-      readonly reason: "closed" | "expired" | "stale" | "removed";
+      readonly reason: "closed" | "expired" | "removed";
     }
   /** The endpoint was learned or moved. */
   | {

@@ -58,7 +58,6 @@ export interface PathChallenge {
   readonly to: Endpoint;
   /** 8 bytes. */
   readonly token: Uint8Array;
-  readonly sentAt: Instant;
 }
 
 /** Confirming keepalives of a session that was not heard. */
@@ -81,6 +80,8 @@ export class Peer implements Sleeper {
   configured: readonly Endpoint[];
   /** The address in use, confirmed by a handshake or by data. */
   endpoint: Endpoint | undefined;
+  /** When it was learned or moved. */
+  endpointSince: Instant;
   current: Session | undefined;
   previous: Session | undefined;
   /** Sessions that wait for their first data, oldest first. BOUNDED: HALF_OPEN_PER_NODE a node. */
@@ -88,6 +89,8 @@ export class Peer implements Sleeper {
   attempt: Attempt | undefined;
   cookie: HeldCookie | undefined;
   pathChallenge: PathChallenge | undefined;
+  /** When the last path challenge was sent. */
+  challengedAt: Instant | undefined;
   confirming: Confirming | undefined;
   readonly waiting: WaitingPackets;
   readonly timers: TimerTable;
@@ -128,6 +131,7 @@ export class Peer implements Sleeper {
     this.configured = options.endpoints.map(fromPlain);
     this.waiting = new WaitingPackets(shared.waiting);
     this.timers = new TimerTable(() => shared.heap.update(this));
+    this.endpointSince = now;
     const { handshakesPerSecond, handshakeBurst } = limits;
     this.handshakeBudget = new TokenBucket(handshakesPerSecond, handshakeBurst, now);
     this.reservedLane = new TokenBucket(handshakesPerSecond, handshakeBurst, now);

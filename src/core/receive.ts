@@ -35,6 +35,7 @@ import type { Session } from "./peer.ts";
 import { receiveInit } from "./respond.ts";
 import { considerEndpoint } from "./roaming.ts";
 import {
+  at,
   MESSAGE,
   MESSAGE_FIELDS,
   MESSAGE_TRUNCATED,
@@ -51,6 +52,7 @@ import {
   CHALLENGE,
   DATA,
   DATA_OVERHEAD,
+  FRAME,
   INIT,
   MESSAGE_TYPE,
   PARTIAL_CHECKSUM_BIT,
@@ -145,7 +147,7 @@ export class Receiver {
     if (counter >= HIGHEST_COUNTER) return "bad_counter";
     if (!session.isUsable(now)) return "expired_session";
     if (!session.window.check(counter)) return "replayed";
-    if (this.#openCount * OPEN_FIELDS >= this.#opens.length) return "queue_full";
+    if (this.#openCount * OPEN_FIELDS >= this.#opens.length) return "no_room";
     const isPrepaid = this.#isFromElsewhere(session, base);
     const limit = isPrepaid ? this.#prepay(base, now) : undefined;
     if (limit !== undefined) return limit;
@@ -162,9 +164,10 @@ export class Receiver {
 
   /** Data from the session's endpoint is never refused. */
   #isFromElsewhere(session: Session, base: number): boolean {
-    const { peer, path } = session;
-    const expected = session.isConfirmed ? (peer.endpoint ?? path) : path;
-    return !isRowFrom(this.#datagrams.rows, base, expected);
+    const { rows } = this.#datagrams;
+    const { endpoint } = session.peer;
+    if (endpoint !== undefined && isRowFrom(rows, base, endpoint)) return false;
+    return (session.isConfirmed && endpoint !== undefined) || !session.isOnPath(rows, base);
   }
 
   /**
@@ -190,7 +193,7 @@ export class Receiver {
       const base = at(this.#opens, open + OPEN.MESSAGE);
       const offset = at(this.#opens, open + OPEN.OFFSET);
       const bytes = at(this.#opens, open + OPEN.STATUS);
-      this.#refund(open, base);
+      this.#refund(open, bytes >= 0, base);
       const fault = this.#commit(session, offset, bytes, base, now);
       if (fault !== undefined) this.#refuse(fault, base, now);
       else this.#accept(session, offset + DATA.SIZE, bytes, base, now);
@@ -198,9 +201,10 @@ export class Receiver {
   }
 
   /** What was paid before the open is given back; a datagram that fails is charged like any other. */
-  #refund(open: number, base: number): void {
+  #refund(open: number, isGenuine: boolean, base: number): void {
     if (this.#opens[open + OPEN.IS_PREPAID] !== 1) return;
     this.#state.sources.refund(this.#datagrams.rows, base + MESSAGE.REMOTE);
+    if (isGenuine) this.#state.strangeOpens.refund();
   }
 
   /** Steps 6 and 7. What fails here was forged or replayed. */
@@ -223,12 +227,19 @@ export class Receiver {
     const isHighest = counter > session.window.highest;
     if (!session.window.commit(counter)) return "replayed";
     session.receivedPackets += 1;
-    this.#heard(session, bytes, isHighest, base, now);
+    this.#heard(session, offset + DATA.SIZE, bytes, isHighest, base, now);
     return undefined;
   }
 
   /** Step 7: the session is confirmed by its first data, which draws one keepalive (rule 6). */
-  #heard(session: Session, bytes: number, isHighest: boolean, base: number, now: Instant): void {
+  #heard(
+    session: Session,
+    textOffset: number,
+    bytes: number,
+    isHighest: boolean,
+    base: number,
+    now: Instant,
+  ): void {
     const state = this.#state;
     const { peer } = session;
     const isConfirming = !session.isConfirmed;
@@ -238,8 +249,9 @@ export class Receiver {
       peer.confirming = undefined;
       peer.timers.clear("confirm");
     }
-    noteHeard(peer, bytes > 0, now);
-    if (isHighest && session === peer.current) {
+    const isCurrent = session === peer.current;
+    noteHeard(peer, { isCurrent, isPacket: this.#isPacket(textOffset, bytes) }, now);
+    if (isHighest && isCurrent) {
       const { rows } = this.#datagrams;
       considerEndpoint(state, { session, rows, base, plaintextBytes: bytes, isConfirming }, now);
     }
@@ -251,24 +263,19 @@ export class Receiver {
   /** Step 8, then 9 to 11 for a packet. */
   #accept(session: Session, offset: number, bytes: number, base: number, now: Instant): void {
     const { arena, rows } = this.#datagrams;
-    if (bytes === 0) {
-      session.peer.counters.keepalivesReceived += 1;
-      return;
-    }
-    const first = arena[offset] ?? 0;
-    const version = (first & ~PARTIAL_CHECKSUM_BIT) >> 4;
-    const reason =
-      version === 4 || version === 6
-        ? this.#acceptPacket(session, offset, bytes)
-        : handleFrame(
-            this.#state,
-            session,
-            arena.subarray(offset, offset + bytes),
-            rows,
-            base,
-            now,
-          );
+    if (bytes === 0 || arena[offset] === FRAME.PROBE) session.peer.counters.keepalivesReceived += 1;
+    if (bytes === 0) return;
+    const reason = this.#isPacket(offset, bytes)
+      ? this.#acceptPacket(session, offset, bytes)
+      : handleFrame(this.#state, session, arena.subarray(offset, offset + bytes), rows, base, now);
     if (reason !== undefined) drop(this.#state, reason);
+  }
+
+  /** By its first byte: an IP packet, with or without the mark of a partial checksum. */
+  #isPacket(offset: number, bytes: number): boolean {
+    if (bytes === 0) return false;
+    const version = ((this.#datagrams.arena[offset] ?? 0) & ~PARTIAL_CHECKSUM_BIT) >> 4;
+    return version === 4 || version === 6;
   }
 
   /** Steps 9 to 11. */
@@ -310,7 +317,7 @@ export class Receiver {
   /** Handshakes wait until the batch's data is opened: they may end sessions that its rows name. */
   #setAside(offset: number, length: number, base: number): DropReason | undefined {
     const slot = this.#handshakeCount * 3;
-    if (slot >= this.#handshakes.length) return "queue_full";
+    if (slot >= this.#handshakes.length) return "no_room";
     this.#handshakes[slot] = offset;
     this.#handshakes[slot + 1] = length;
     this.#handshakes[slot + 2] = base;
@@ -365,9 +372,5 @@ const REFUSED: ReadonlySet<DropReason> = new Set(["source_limited", "open_limite
 const OWN_LIMITS: ReadonlySet<DropReason> = new Set([
   "handshake_budget",
   "key_table_full",
-  "queue_full",
+  "no_room",
 ]);
-
-function at(rows: Int32Array, index: number): number {
-  return rows[index] ?? 0;
-}

@@ -8,7 +8,7 @@
  */
 import { type Endpoint, endpointOfRow, isSameRemote } from "./address.ts";
 import type { DropReason } from "./drop-reason.ts";
-import { NOISE_PROLOGUE } from "./keys.ts";
+import { handshakePrologue } from "./keys.ts";
 import { NoiseResponder } from "./noise.ts";
 import type { Peer, Psk } from "./peer.ts";
 import { MESSAGE } from "./rows.ts";
@@ -52,7 +52,7 @@ export function receiveInit(
   if (psk.seen.has(macOf(init), now)) return repeatAnswer(state, genuine, now);
   const isLimited = state.sources.isEmpty(rows, base + MESSAGE.REMOTE, now);
   if (isLimited && !psk.peer.reservedLane.take(now)) return "source_limited";
-  const noise = new NoiseResponder(state.crypto, psk.ring.noise, prologueOf(init));
+  const noise = new NoiseResponder(state.crypto, psk.ring.noise, handshakePrologue(init));
   const fault = proceed(state, genuine, noise, now);
   noise.wipe();
   return fault;
@@ -88,10 +88,17 @@ function findPsk(state: State, init: Uint8Array): Psk | DropReason {
 function repeatAnswer(state: State, genuine: Genuine, now: Instant): DropReason | undefined {
   const { init, psk, source } = genuine;
   const drawn = psk.seen.repeat(macOf(init), isPeerEndpoint(psk.peer, source));
-  if (drawn?.kind === "resp") transmit(state, drawn.bytes, source);
+  if (drawn?.kind === "resp") repeatResp(state, drawn.bytes, source);
   // A cookie is bound to an address: a copy from another address gets one of its own.
   else if (drawn?.kind === "challenge") sendChallenge(state, genuine, drawn.nodeId, now);
   return "replayed_init";
+}
+
+/** Its session may be confirmed from this address too: the copy that came first may have been another's. */
+function repeatResp(state: State, resp: Uint8Array, source: Endpoint): void {
+  const session = state.sessions.get(viewOf(resp).getUint32(RESP.senderIndex, true));
+  session?.otherPaths.push(source);
+  transmit(state, resp, source);
 }
 
 function isPeerEndpoint(peer: Peer, source: Endpoint): boolean {
@@ -139,15 +146,22 @@ function limitFault(
   now: Instant,
 ): DropReason | undefined {
   const { peer, floors } = psk;
-  const { nodeId, stamp } = payload;
-  const isOlder = peer.halfOpen.some(
-    (waiting) => waiting.stamp > stamp && state.crypto.equal(waiting.node.nodeId, nodeId),
-  );
-  if (isOlder) return "old_stamp";
+  if (isStampOrdered(psk, payload) && hasNewerHalfOpen(state, psk, payload)) return "old_stamp";
   if (!peer.handshakeBudget.take(now)) return "handshake_budget";
   const { all, reserved } = state.handshakes;
-  if (all.take(now) || (floors.has(nodeId) && reserved.take(now))) return undefined;
+  if (all.take(now) || (floors.has(payload.nodeId) && reserved.take(now))) return undefined;
   return "handshake_budget";
+}
+
+/** A node that is below its floor and proved its address set its clock back: its stamps say no order. */
+function isStampOrdered({ floors }: Psk, { nodeId, stamp }: InitPayload): boolean {
+  return !floors.has(nodeId) || floors.isAbove(nodeId, stamp);
+}
+
+function hasNewerHalfOpen(state: State, psk: Psk, { nodeId, stamp }: InitPayload): boolean {
+  return psk.peer.halfOpen.some(
+    (waiting) => waiting.stamp > stamp && state.crypto.equal(waiting.node.nodeId, nodeId),
+  );
 }
 
 /** The Diffie-Hellman, the RESP, and a session that waits for its first data. */
@@ -194,13 +208,6 @@ function sendChallenge(state: State, genuine: Genuine, nodeId: Uint8Array, now: 
   const { init, psk, source } = genuine;
   const senderIndex = viewOf(init).getUint32(INIT.senderIndex, true);
   transmit(state, state.cookies.challenge(init, senderIndex, psk, nodeId, source, now), source);
-}
-
-function prologueOf(init: Uint8Array): Uint8Array {
-  const prologue = new Uint8Array(NOISE_PROLOGUE.length + INIT.ephemeral);
-  prologue.set(NOISE_PROLOGUE);
-  prologue.set(init.subarray(0, INIT.ephemeral), NOISE_PROLOGUE.length);
-  return prologue;
 }
 
 function macOf(init: Uint8Array): Uint8Array {

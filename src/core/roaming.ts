@@ -25,42 +25,53 @@ export interface Arrival {
   readonly isConfirming: boolean;
 }
 
-/** Learns the endpoint from an arrival, or starts to validate it. */
+/** Learns the endpoint from an arrival, or starts to validate it. Allocates only where something is done. */
 export function considerEndpoint(state: State, arrival: Arrival, now: Instant): void {
   const { session, rows, base } = arrival;
   const { peer } = session;
   if (peer.endpoint !== undefined && isRowFrom(rows, base, peer.endpoint)) {
+    // The endpoint in use is alive and ahead: an answer to an older challenge must not move it any more.
+    peer.pathChallenge = undefined;
     followLocalSide(peer, peer.endpoint, rows, base);
     return;
   }
-  if (!isPossible(state, rows, base)) return;
-  if (isTrusted(peer, arrival)) {
-    moveEndpoint(state, peer, endpointOfRow(rows, base));
-  } else if (peer.roaming === "validated") {
-    challengePath(state, arrival, now);
-  } else if (peer.endpoint === undefined && peer.configured[0] !== undefined) {
-    moveEndpoint(state, peer, peer.configured[0]);
+  const isMove = isTrusted(peer, arrival);
+  const [preferred] = peer.configured;
+  if (!isMove && peer.endpoint === undefined && preferred !== undefined) {
+    moveEndpoint(state, peer, preferred, now);
+    return;
   }
+  if (!isMove && !mayChallenge(peer, arrival, now)) return;
+  const to = endpointOfRow(rows, base);
+  if (!isPossible(state, to)) return;
+  if (isMove) moveEndpoint(state, peer, to, now);
+  else challengePath(state, session, to, now);
 }
 
+/** Whether an arrival moves the endpoint by itself. With roaming off only among what is configured. */
 function isTrusted(peer: Peer, arrival: Arrival): boolean {
-  if (peer.roaming === "off") return peer.endpoint === undefined && !peer.hasConfiguredEndpoint;
-  if (peer.endpoint === undefined || peer.roaming === "on") return true;
   const { session, rows, base } = arrival;
-  return arrival.isConfirming && isRowFrom(rows, base, session.path);
+  if (peer.roaming === "off" && peer.hasConfiguredEndpoint) {
+    return peer.configured.some((endpoint) => isRowFrom(rows, base, endpoint));
+  }
+  if (peer.endpoint === undefined) return true;
+  if (peer.roaming !== "validated") return peer.roaming === "on";
+  return arrival.isConfirming && session.isOnPath(rows, base);
 }
 
 /** At most one challenge in 250 ms, and only for data at least as long as itself. */
-function challengePath(state: State, arrival: Arrival, now: Instant): void {
-  const { session, rows, base, plaintextBytes } = arrival;
+function mayChallenge(peer: Peer, { plaintextBytes }: Arrival, now: Instant): boolean {
+  if (peer.roaming !== "validated" || plaintextBytes < PATH_CHALLENGE_CAUSE_BYTES) return false;
+  return peer.challengedAt === undefined || now - peer.challengedAt >= PATH_CHALLENGE_MS;
+}
+
+function challengePath(state: State, session: Session, to: Endpoint, now: Instant): void {
   const { peer } = session;
-  if (plaintextBytes < PATH_CHALLENGE_CAUSE_BYTES) return;
   const last = peer.pathChallenge;
-  if (last !== undefined && now - last.sentAt < PATH_CHALLENGE_MS) return;
-  const to = endpointOfRow(rows, base);
   const isSame = last !== undefined && isSameRemote(last.to, to);
   const token = isSame ? last.token : state.crypto.random(8);
-  peer.pathChallenge = { to, token, sentAt: now };
+  peer.pathChallenge = { to, token };
+  peer.challengedAt = now;
   sendPathChallenge(state, session, token, to, now);
 }
 
@@ -101,8 +112,7 @@ function isUnspecified(words: Int32Array): boolean {
 }
 
 /** Not port 0, unspecified, multicast or broadcast, nor this host's own socket. */
-function isPossible(state: State, rows: Int32Array, base: number): boolean {
-  const source = endpointOfRow(rows, base);
+function isPossible(state: State, source: Endpoint): boolean {
   const bytes = remoteBytes(source);
   if (source.port === 0 || bytes.every((byte) => byte === 0) || bytes[0] === 0xff) return false;
   if (isMapped(bytes) && !isUnicast4(bytes[12] ?? 0)) return false;

@@ -115,3 +115,8 @@ export const OPEN = {
 export const OPEN_FIELDS = 8;
 /** STATUS of a datagram whose tag did not verify; its bytes in the arena are worthless. */
 export const OPEN_FAILED = -1;
+
+/** Field `index` of a row table; the tables are dense, so the 0 for "not there" is never seen. */
+export function at(rows: Int32Array, index: number): number {
+  return rows[index] ?? 0;
+}

@@ -17,7 +17,7 @@ import { canStart, startAttempt } from "./initiate.ts";
 import { IPV4_DESTINATION, IPV6_DESTINATION, innerFamily } from "./inner-packet.ts";
 import { noteSent } from "./liveness.ts";
 import type { Peer } from "./peer.ts";
-import { PACKET, PACKET_FIELDS, SEAL, SEAL_FIELDS } from "./rows.ts";
+import { at, PACKET, PACKET_FIELDS, SEAL, SEAL_FIELDS } from "./rows.ts";
 import { drop, type State } from "./state.ts";
 import type { Instant } from "./time.ts";
 import { writeMessage } from "./transmit-queue.ts";
@@ -60,18 +60,22 @@ export class Sender {
     this.#peers.length = 0;
   }
 
-  /** Steps 1 to 3. */
+  /** Steps 1 to 3. A packet over the MTU may have been cut to its slot. */
   #prepare(base: number, now: Instant): DropReason | undefined {
     const { arena, rows } = this.#packets;
+    const { routes, mtu } = this.#state;
     const offset = at(rows, base + PACKET.OFFSET);
-    const family = innerFamily(arena, offset, at(rows, base + PACKET.LENGTH));
+    const length = at(rows, base + PACKET.LENGTH);
+    if (at(rows, base + PACKET.STATUS) !== 0 || length > mtu) return "too_big";
+    const family = innerFamily(arena, offset, length);
     if (family === 0) return "outbound_malformed";
-    const { routes } = this.#state;
+    const destination = offset + (family === 4 ? IPV4_DESTINATION : IPV6_DESTINATION);
     const peer =
-      family === 4
-        ? routes.lookup4(arena, offset + IPV4_DESTINATION)
-        : routes.lookup6(arena, offset + IPV6_DESTINATION);
-    if (peer === undefined) return this.#reject("no_peer", base, now);
+      family === 4 ? routes.lookup4(arena, destination) : routes.lookup6(arena, destination);
+    if (peer === undefined) {
+      const isMulticast = isMulticastAddress(arena[destination] ?? 0, family);
+      return isMulticast ? "multicast" : this.#reject("no_peer", base, now);
+    }
     if (!peer.current?.isUsable(now)) return this.#wait(peer, base, now);
     if (peer.endpoint === undefined) return this.#reject("no_endpoint", base, now);
     return this.#addSealRow(peer, base, now);
@@ -82,7 +86,7 @@ export class Sender {
     const session = peer.current;
     const { rows } = this.#packets;
     const length = at(rows, base + PACKET.LENGTH);
-    if (this.#outBytes + length + DATA_OVERHEAD > this.#outgoing.arena.length) return "queue_full";
+    if (this.#outBytes + length + DATA_OVERHEAD > this.#outgoing.arena.length) return "no_room";
     const counter = session?.takeCounters(1);
     if (session === undefined || counter === undefined) return "counter_exhausted";
     if (session.nextCounter > REKEY_AFTER_MESSAGES) startAttempt(this.#state, peer, now);
@@ -152,9 +156,10 @@ export class Sender {
   }
 }
 
+/** By the address's first byte: 224/4 (RFC 5771) or ff00::/8 (RFC 4291 §2.7). */
+function isMulticastAddress(firstByte: number, family: 4 | 6): boolean {
+  return family === 4 ? firstByte >> 4 === 0xe : firstByte === 0xff;
+}
+
 /** FLAGS to CHECKSUM_OFFSET stand in the same order in packet and seal rows; a test holds that. */
 export const PACKET_META_FIELDS = PACKET.CHECKSUM_OFFSET - PACKET.FLAGS + 1;
-
-function at(rows: Int32Array, index: number): number {
-  return rows[index] ?? 0;
-}

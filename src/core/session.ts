@@ -5,7 +5,7 @@
  * by the first data that opens), and ends once, when its key slots are wiped. The trap: an ended
  * session may still be named by rows of the batch at hand, so `isEnded` is asked after every open.
  */
-import type { Endpoint } from "./address.ts";
+import { type Endpoint, isRowFrom } from "./address.ts";
 import { CROSSING_MS, REJECT_AFTER_MESSAGES, REJECT_AFTER_MS } from "./constants.ts";
 import type { Aead, KeySlot } from "./crypto.ts";
 import type { PskOf } from "./psk.ts";
@@ -26,7 +26,7 @@ export interface SessionOptions<Owner> {
   /** The other node, as its handshake said. */
   readonly node: NodeInfo;
   readonly ownNodeId: Uint8Array;
-  /** Where the INIT was sent (initiator), or where the RESP went (responder). */
+  /** Where the INIT was sent (initiator), or where the RESP went first (responder). */
   readonly path: Endpoint;
   readonly sealSlot: KeySlot;
   readonly openSlot: KeySlot;
@@ -43,6 +43,8 @@ export class SessionOf<Owner> {
   readonly stamp: number;
   readonly node: NodeInfo;
   readonly path: Endpoint;
+  /** Addresses that the RESP went to again. BOUNDED: REPEATED_ANSWERS. */
+  readonly otherPaths: Endpoint[] = [];
   readonly sealSlot: KeySlot;
   readonly openSlot: KeySlot;
   readonly window = new ReplayWindow();
@@ -96,6 +98,14 @@ export class SessionOf<Owner> {
   supersedes(other: SessionOf<Owner>): boolean {
     if (!this.#crosses(other)) return this.born >= other.born;
     return isSmaller(this.#initiatorNodeId, other.#initiatorNodeId);
+  }
+
+  /** Whether message row `base` came from an address that the handshake went through. */
+  isOnPath(rows: Int32Array, base: number): boolean {
+    return (
+      isRowFrom(rows, base, this.path) ||
+      this.otherPaths.some((path) => isRowFrom(rows, base, path))
+    );
   }
 
   /** Wipes both keys. */

@@ -8,13 +8,14 @@ import type { Endpoint } from "./address.ts";
 import { endAttempt } from "./attempt.ts";
 import {
   HALF_OPEN_NEWCOMER_MS,
-  HALF_OPEN_NEWCOMERS,
   HALF_OPEN_PER_NODE,
+  HALF_OPEN_PER_PEER,
   HALF_OPEN_TOTAL,
   REJECT_AFTER_MS,
   REKEY_AFTER_MS,
   RESPONDER_REKEY_AFTER_MS,
 } from "./constants.ts";
+import type { HandshakeCrypto } from "./crypto.ts";
 import { plainEndpoint } from "./endpoints.ts";
 import { transportMaterial } from "./keys.ts";
 import type { TransportKeys } from "./noise.ts";
@@ -49,7 +50,8 @@ export function makeSession(state: State, made: NewSession): Session | undefined
   const openMaterial = transportMaterial(crypto, otherKey, keys.hash);
   const sealSlot = aead.load(sealMaterial);
   const openSlot = sealSlot === undefined ? undefined : aead.load(openMaterial);
-  for (const bytes of [sealMaterial, openMaterial, ownKey, otherKey, keys.hash]) crypto.wipe(bytes);
+  for (const material of [sealMaterial, openMaterial]) crypto.wipe(material);
+  wipeKeys(crypto, keys);
   if (sealSlot === undefined) return undefined;
   if (openSlot === undefined) {
     aead.wipe(sealSlot);
@@ -60,12 +62,22 @@ export function makeSession(state: State, made: NewSession): Session | undefined
   return session;
 }
 
+/** Overwrites what a Noise handshake yielded. */
+export function wipeKeys(crypto: HandshakeCrypto, keys: TransportKeys): void {
+  const { initiatorToResponder, responderToInitiator, hash } = keys;
+  for (const bytes of [initiatorToResponder, responderToInitiator, hash]) crypto.wipe(bytes);
+}
+
 /** Keeps a responder's session until its first data; displaces what the bounds of rule 7 demand. */
 export function keepHalfOpen(state: State, session: Session): void {
   const { peer } = session;
   const ofNode = peer.halfOpen.filter((other) => isSameNode(other, session));
   if (ofNode.length >= HALF_OPEN_PER_NODE) endSession(state, ofNode[0]);
-  displaceForRoom(state, isNewcomer(session));
+  if (peer.halfOpen.length >= HALF_OPEN_PER_PEER) {
+    endSession(state, peer.halfOpen.find(isNewcomer) ?? peer.halfOpen[0]);
+  }
+  const [oldest] = state.halfOpen;
+  if (state.halfOpen.size >= HALF_OPEN_TOTAL) endSession(state, oldest);
   peer.halfOpen.push(session);
   state.halfOpen.add(session);
   armSessionTimers(peer);
@@ -170,24 +182,21 @@ function leaveHalfOpen(state: State, session: Session): void {
   peer.halfOpen = peer.halfOpen.filter((other) => other !== session);
 }
 
-/** Newcomers have a share of their own, so that they cannot displace nodes that had a session. */
-function displaceForRoom(state: State, isForNewcomer: boolean): void {
-  const newcomers = [...state.halfOpen].filter(isNewcomer);
-  const isShareFull = isForNewcomer && newcomers.length >= HALF_OPEN_NEWCOMERS;
-  if (!isShareFull && state.halfOpen.size < HALF_OPEN_TOTAL) return;
-  const [oldest] = state.halfOpen;
-  endSession(state, newcomers[0] ?? oldest);
-}
-
+/** A node that never had a session with us: its half-open sessions live short and go first. */
 function isNewcomer(session: Session): boolean {
-  return !session.psk.floors.has(session.node.nodeId);
+  const { peer, psk, node } = session;
+  const known = [peer.current, peer.previous].some(
+    (other) => other !== undefined && isSameNode(other, session),
+  );
+  return !known && !psk.floors.has(node.nodeId);
 }
 
 function isSameNode(a: Session, b: Session): boolean {
   return a.node.nodeId.every((byte, index) => byte === b.node.nodeId[index]);
 }
 
-function armSessionTimers(peer: Peer): void {
+/** Sets the rekey and expiry timers anew; one that is past is due at once. */
+export function armSessionTimers(peer: Peer): void {
   const { current, timers } = peer;
   const expiries = peer.sessions().map(expiresAt);
   timers.set("expire", Math.min(NEVER, ...expiries) as Instant);

@@ -114,7 +114,7 @@ export function drop(state: State, reason: DropReason, count = 1): void {
 
 /** Queues a datagram for `pollTransmit`. */
 export function transmit(state: State, bytes: Uint8Array, to: Endpoint): void {
-  if (!state.transmits.push(bytes, to)) drop(state, "queue_full");
+  if (!state.transmits.push(bytes, to)) drop(state, "no_room");
 }
 
 /** A random index that no session and no pending handshake uses. */

@@ -1,5 +1,5 @@
 /** What each timer of a peer does when it is due; deadlines.ts has the list. */
-import { sendKeepalive } from "./control.ts";
+import { sendKeepalive, sendProbe } from "./control.ts";
 import { giveUp, repeatConfirmation, retry, startAttempt } from "./initiate.ts";
 import { armKeepalive } from "./liveness.ts";
 import type { Peer } from "./peer.ts";
@@ -40,9 +40,10 @@ function keepalive(state: State, peer: Peer, now: Instant): void {
 
 /** Without a session it starts a handshake, so that a peer that was away is found again. */
 function configuredKeepalive(state: State, peer: Peer, now: Instant): void {
+  const { current, endpoint } = peer;
   armKeepalive(peer, now);
-  if (peer.current === undefined) startAttempt(state, peer, now);
-  else keepalive(state, peer, now);
+  if (current === undefined) startAttempt(state, peer, now);
+  else if (endpoint !== undefined) sendProbe(state, current, endpoint, now);
 }
 
 /** 180 s of silence: what was learned is released; configured addresses stay. */

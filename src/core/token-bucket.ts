@@ -30,6 +30,11 @@ export class TokenBucket {
     return isTaken;
   }
 
+  /** Gives a token back that was taken before it was known whether it had to be. */
+  refund(): void {
+    this.#spent -= 1;
+  }
+
   /** Whether `take` would fail; changes nothing. */
   isEmpty(now: Instant): boolean {
     const spent = spentAt(this.#spent, this.#ratePerSecond, this.#burst, now);

@@ -107,10 +107,10 @@ export class Tunnel {
 
   /** The next deadline; every other method can change it, and asking more often is harmless. */
   pollTimeout(): Deadline | undefined {
-    const peer = this.#state.heap.first();
-    const earliest = peer?.timers.earliest();
-    if (peer === undefined || earliest === undefined) return undefined;
-    return { at: peer.timers.wakeAt, reason: TIMERS[earliest.timer] };
+    const timers = this.#state.heap.first()?.timers;
+    if (timers === undefined) return undefined;
+    const timer = timers.earliest()?.timer;
+    return { at: timers.wakeAt, reason: timer === undefined ? "nothing" : TIMERS[timer] };
   }
 
   /** Fills `outgoing` with datagrams that timers, handshakes and waiting packets made; returns its count. */

@@ -27,7 +27,6 @@ type EventOf<Kind extends TunnelEvent["kind"]> = Extract<TunnelEvent, { readonly
 const DOWN_REASONS: Readonly<Record<EventOf<"down">["reason"], string>> = {
   closed: "closed by the other side",
   expired: "its session expired",
-  stale: "nothing heard for too long",
   removed: "removed from the configuration",
 };
 

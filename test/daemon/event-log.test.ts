@@ -90,8 +90,8 @@ describe("strangers", () => {
     };
     for (let count = 0; count < 50; count += 1) log.lines(event, 0);
 
-    expect(texts(log, { kind: "down", peer: "b", reason: "stale" }, 0)).toEqual([
-      "info peer b is down: nothing heard for too long",
+    expect(texts(log, { kind: "down", peer: "b", reason: "closed" }, 0)).toEqual([
+      "info peer b is down: closed by the other side",
     ]);
   });
 });

@@ -174,8 +174,6 @@ describe("a destination without peer", () => {
       "an ICMPv6 error",
       ipPacket(INNER.left6, "fd77::1", PROTOCOL.ICMPV6, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0)),
     ],
-    ["a packet to a multicast group", udpPacket(INNER.left, "224.0.0.5", new Uint8Array(4))],
-    ["a packet to an IPv6 multicast group", udpPacket(INNER.left6, "ff02::1", new Uint8Array(4))],
     ["a later fragment", changed(udpPacket(INNER.left, "10.77.0.1", new Uint8Array(4)), 7, 1)],
     ["a packet from the unspecified address", udpPacket("0.0.0.0", "10.77.0.1", new Uint8Array(4))],
   ])("draws no answer to %s", (_, packet) => {
@@ -186,6 +184,19 @@ describe("a destination without peer", () => {
 
     expect(pair.left.icmp).toEqual([]);
     expect(dropsOf(pair.left)).toEqual({ no_peer: 1 });
+  });
+
+  it.each([
+    ["IPv4", udpPacket(INNER.left, "224.0.0.5", new Uint8Array(4))],
+    ["IPv6", udpPacket(INNER.left6, "ff02::1", new Uint8Array(4))],
+  ])("draws no answer to %s multicast, which has a reason of its own", (_, packet) => {
+    const pair = connected();
+    pair.left.send(packet);
+
+    pair.world.advance(10);
+
+    expect(pair.left.icmp).toEqual([]);
+    expect(dropsOf(pair.left)).toEqual({ multicast: 1 });
   });
 
   it("answers a flood of such packets only at a bounded rate", () => {

@@ -205,7 +205,7 @@ function holdChallenge(): Held {
 
 /** A packet of `innerBytes` from left to right, or a keepalive for 0. */
 function holdData(innerBytes: number): Held {
-  const pair = newClientPair({ leftPeer: { keepaliveSeconds: 5 } });
+  const pair = newClientPair();
   connect(pair);
   pair.world.eve.withhold = ({ by }) => by === "left";
   const mark = pair.world.eve.mark();

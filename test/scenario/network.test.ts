@@ -190,7 +190,9 @@ describe("half-open sessions", () => {
     expect(pair.rightSite.aead().slotsInUse).toBe(0);
   });
 
-  it("are at most 128 in all, and a known peer still gets in at once", { timeout: 30_000 }, () => {
+  it("are bounded a peer, so that a hundred at once displace none of one another", {
+    timeout: 30_000,
+  }, () => {
     const world = newWorld();
     const keys = Array.from({ length: 100 }, () => world.random.bytes(32));
     const right = { ip: "198.51.100.1", port: 1194 };
@@ -235,8 +237,8 @@ describe("half-open sessions", () => {
       1_000,
     );
 
-    expect(most).toBeGreaterThan(32);
-    expect(most).toBeLessThanOrEqual(128);
+    expect(most).toBeGreaterThan(99);
+    expect(most).toBeLessThanOrEqual(4 * 100);
   });
 
   it("an INIT with a lower stamp than one that waits is dropped", () => {

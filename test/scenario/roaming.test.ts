@@ -4,7 +4,7 @@
 import { describe, expect, it } from "vitest";
 import type { Roaming } from "../../src/core/options.ts";
 import type { SocketAddress } from "../helpers/address.ts";
-import { TYPE } from "../helpers/wire-view.ts";
+import { SIZE, TYPE } from "../helpers/wire-view.ts";
 import { type Datagram, EVE } from "../sim/eve.ts";
 import {
   connect,
@@ -88,14 +88,26 @@ describe("the initiator's address changes under traffic", () => {
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(250 - 1e-6);
   });
 
-  it("a keepalive from a new address draws no challenge, because that would be longer", () => {
+  it("an empty keepalive from a new address draws no challenge, because that would be longer", () => {
+    const pair = connected({ roaming: "validated" });
+    pingLeft(pair);
+    pair.world.advance(1_000);
+    pair.left.move([ELSEWHERE]);
+
+    pair.world.advance(12_000);
+
+    const last = pair.world.eve.sentBy("left", TYPE.DATA).at(-1);
+    expect([last?.from.ip, last?.bytes.length]).toEqual([ELSEWHERE, SIZE.KEEPALIVE]);
+    expect(pair.world.eve.sentBy("right").filter(({ to }) => to.ip === ELSEWHERE)).toEqual([]);
+  });
+
+  it("a configured keepalive from a new address moves the endpoint, though nothing else is sent", () => {
     const pair = connected({ roaming: "validated", leftPeer: { keepaliveSeconds: 2 } });
     pair.left.move([ELSEWHERE]);
 
-    pair.world.advance(9_000);
+    pair.world.advance(2_500);
 
-    expect(pair.world.eve.sentBy("left", TYPE.DATA).at(-1)?.from.ip).toBe(ELSEWHERE);
-    expect(pair.world.eve.sentBy("right").filter(({ to }) => to.ip === ELSEWHERE)).toEqual([]);
+    expect(endpointOf(pair.right)).toBe(`${ELSEWHERE}:1194`);
   });
 
   it("and the responder's too, at different times: each side follows the other", () => {
