@@ -75,7 +75,7 @@ class Session {
       )
       .version(readVersion(), "-V, --version", "print the version")
       .helpOption("-h, --help", "print this help")
-      .helpCommand("help [command]", "print help for a command")
+      .helpCommand(false)
       .enablePositionalOptions()
       .exitOverride()
       .configureOutput({
@@ -85,13 +85,14 @@ class Session {
         writeErr: (text) => {
           this.#err += text;
         },
-        outputError: (text, write) => write(text.replace(/^error: /, "iptun: ")),
+        outputError: (text, write) => write(oneLine(text)),
       })
       .addHelpText("after", EXAMPLES);
     this.#addRun(program);
     this.#addKeygen(program);
     this.#addCheck(program);
     this.#addStatus(program);
+    this.#addHelp(program);
     this.#addDefault(program);
     return program;
   }
@@ -100,14 +101,14 @@ class Session {
     program
       .command("run")
       .description("run the tunnel in the foreground until SIGTERM or SIGINT")
-      .option(CONFIG_FLAGS, CONFIG_TEXT)
-      .action((options: ConfigOption) => this.#run(options.config ?? configOf(program)));
+      .option(CONFIG_FLAGS, CONFIG_TEXT, once("--config"))
+      .action((options: ConfigOption) => this.#run(configOf(program, options)));
   }
 
   /** What happens without a command's name. After the commands, which would inherit the excess arguments. */
   #addDefault(program: Command): void {
     program
-      .option(CONFIG_FLAGS, `${CONFIG_TEXT}: run with it`)
+      .option(CONFIG_FLAGS, `${CONFIG_TEXT}: run with it`, once("--config"))
       .argument("[command]")
       .allowExcessArguments()
       .usage("[options] [command]")
@@ -134,7 +135,11 @@ class Session {
     program
       .command("keygen")
       .description("make a pre-shared key; print it, or create a file for it (mode 0600)")
-      .option("-o, --out <file>", "create this file; an existing one is never overwritten")
+      .option(
+        "-o, --out <file>",
+        "create this file; an existing one is never overwritten",
+        once("--out"),
+      )
       .action(async (options: { readonly out?: string }) => {
         const { keygen } = await import("./keygen.ts");
         await keygen(options.out, this.#terminal);
@@ -145,12 +150,25 @@ class Session {
     program
       .command("check")
       .description("check a configuration and print what would be done with it")
-      .option(CONFIG_FLAGS, CONFIG_TEXT)
+      .option(CONFIG_FLAGS, CONFIG_TEXT, once("--config"))
       .option("--json", "print the plan, or the problems, as JSON")
       .action(async (options: ConfigOption & { readonly json?: true }) => {
-        const file = requireConfig(options.config ?? configOf(program), "check");
+        const file = requireConfig(configOf(program, options), "check");
         const { check } = await import("./check.ts");
         await check(file, options.json === true, this.#terminal);
+      });
+  }
+
+  /** Commander's own help command would print the whole help for a word that is no command. */
+  #addHelp(program: Command): void {
+    program
+      .command("help")
+      .description("print help for a command")
+      .argument("[command]")
+      .action((word: string | undefined) => {
+        if (word === undefined) return program.help();
+        const command = program.commands.find((one) => one.name() === word);
+        return command === undefined ? unknownCommand(program, word) : command.help();
       });
   }
 
@@ -158,7 +176,11 @@ class Session {
     program
       .command("status")
       .description("ask a running tunnel for its peers, traffic and drops")
-      .option("-i, --interface <name>", "the tunnel's interface; may be left out if only one runs")
+      .option(
+        "-i, --interface <name>",
+        "the tunnel's interface; may be left out if only one runs",
+        once("--interface"),
+      )
       .option("--json", "print the whole status document as JSON")
       .action(async (options: { readonly interface?: string; readonly json?: true }) => {
         const { status } = await import("./status.ts");
@@ -167,9 +189,28 @@ class Session {
   }
 }
 
-/** `--config` given before the command's name. */
-function configOf(program: Command): string | undefined {
-  return program.opts<ConfigOption>().config;
+/** `--config` of the command, or the one given before its name. */
+function configOf(program: Command, { config }: ConfigOption): string | undefined {
+  const before = program.opts<ConfigOption>().config;
+  return config === undefined ? before : once("--config")(config, before);
+}
+
+/** Takes an option's value: not empty, and not a second one, of which one would be ignored in silence. */
+function once(flag: string): (value: string, before: string | undefined) => string {
+  return (value, before) => {
+    if (value === "") {
+      throw new DaemonError(`${flag} is empty; expected a name after it`, EXIT_CODE.USAGE);
+    }
+    if (before === undefined) return value;
+    throw new DaemonError(`${flag} is given twice; expected it once`, EXIT_CODE.USAGE);
+  };
+}
+
+/** A usage error of commander as one line; it puts its suggestion on a second. */
+function oneLine(text: string): string {
+  return text
+    .replace(/^error: /, "iptun: ")
+    .replace(/\n\(Did you mean (.*)\?\)/, "; did you mean $1?");
 }
 
 function requireConfig(file: string | undefined, command: string): string {
@@ -181,7 +222,7 @@ function requireConfig(file: string | undefined, command: string): string {
 async function unknownCommand(program: Command, word: string): Promise<never> {
   const { closest } = await import("../config/suggest.ts");
   const { shown } = await import("../config/shown.ts");
-  const names = program.commands.map((command) => command.name());
+  const names = program.commands.map((one) => one.name()).filter((name) => name !== "help");
   const suggestion = closest(word, names);
   const remedy =
     suggestion === undefined ? `expected ${names.join(", ")}` : `did you mean ${suggestion}?`;

@@ -2,13 +2,15 @@
  * What must hold between the values of a configuration: keys, names, prefixes, endpoints, MTU.
  *
  * Two peers may not have the same prefix; one inside another is right, because the longest prefix wins
- * (`warnings.ts` mentions it). An endpoint inside its own peer's prefixes would send the tunnel's
- * datagrams into the tunnel; a /0 is left out, for it covers every endpoint and its routes are the operator's.
+ * (`warnings.ts` mentions it). An endpoint inside its own peer's prefixes, or inside the interface's
+ * networks, would send the tunnel's datagrams into the tunnel; a /0 is left out, for it covers every
+ * endpoint and its routes are the operator's.
  */
-import { containsAddress, formatAddress, formatPrefix } from "../core/prefix.ts";
+import { containsAddress, formatAddress, formatPrefix, type Prefix } from "../core/prefix.ts";
 import type { Config } from "./config.ts";
 import type { SourcedKey } from "./key-source.ts";
 import type { LineOf, Path } from "./locate.ts";
+import { networkOf } from "./network-of.ts";
 import { outerFamily } from "./outer-family.ts";
 import type { ResolvedPeer } from "./resolve-peer.ts";
 import { MAX_MTU_IPV4 } from "./schema.ts";
@@ -28,8 +30,9 @@ export function compareValues(
   compareNames(peers, report, lineOf);
   compareKeys(peers, report, lineOf);
   comparePrefixes(peers, report, lineOf);
+  const networks = device.addresses.map(networkOf);
   for (const peer of peers) {
-    checkEndpointPrefixes(peer, report);
+    checkEndpointPrefixes(peer, networks, report);
     checkEndpointFamily(peer, device.listen.address, report);
     if (peers.length > 1 && !peer.hasPrefixes) {
       const expected = "expected at least one prefix where there is more than one peer";
@@ -56,24 +59,17 @@ function compareNames(peers: readonly ResolvedPeer[], report: Report, lineOf: Li
 }
 
 function compareKeys(peers: readonly ResolvedPeer[], report: Report, lineOf: LineOf): void {
-  const seen = new Map<number, KeyOwner[]>();
-  for (const peer of peers) {
-    for (const one of peer.keys) {
-      const alike = seen.get(firstWord(one.key)) ?? [];
-      const other = alike.find((before) => Buffer.compare(before.key, one.key) === 0);
-      if (other === undefined) seen.set(firstWord(one.key), [...alike, { ...one, peer }]);
-      else report(one.path, sameKeyText(peer, other, lineOf));
-    }
+  const owned = peers.flatMap((peer) => peer.keys.map((one) => ({ ...one, peer })));
+  // Sorted and not in a map: a map's key would be the key as text, which could not be overwritten.
+  let first: KeyOwner | undefined;
+  for (const one of owned.toSorted((a, b) => Buffer.compare(a.key, b.key))) {
+    if (first === undefined || Buffer.compare(first.key, one.key) !== 0) first = one;
+    else report(one.path, sameKeyText(one.peer, first, lineOf));
   }
 }
 
 interface KeyOwner extends SourcedKey {
   readonly peer: ResolvedPeer;
-}
-
-/** The key's first four bytes: keys are sorted by these, because a key as text could not be overwritten. */
-function firstWord(key: Uint8Array): number {
-  return new DataView(key.buffer, key.byteOffset).getUint32(0);
 }
 
 function sameKeyText(peer: ResolvedPeer, other: KeyOwner, lineOf: LineOf): string {
@@ -103,16 +99,22 @@ function comparePrefixes(peers: readonly ResolvedPeer[], report: Report, lineOf:
   }
 }
 
-function checkEndpointPrefixes(peer: ResolvedPeer, report: Report): void {
+function checkEndpointPrefixes(
+  peer: ResolvedPeer,
+  networks: readonly Prefix[],
+  report: Report,
+): void {
   const address = peer.endpoint?.address;
   if (address === undefined) return;
-  const cover = peer.prefixes.find(
-    ({ prefix }) => prefix.length > 0 && containsAddress(prefix, address),
-  );
+  const covers = (prefix: Prefix) => prefix.length > 0 && containsAddress(prefix, address);
+  const allowed = peer.prefixes.find(({ prefix }) => covers(prefix))?.prefix;
+  const cover = allowed ?? networks.find(covers);
   if (cover === undefined) return;
+  const whose =
+    cover === allowed ? "the peer's own allowed_ips" : "the network of interface.address";
   report(
     [...peer.path, "endpoint"],
-    `${shown(formatAddress(address))} lies inside the peer's own allowed_ips (${formatPrefix(cover.prefix)}), so the tunnel's datagrams would go into the tunnel; expected an address outside of them`,
+    `${shown(formatAddress(address))} lies inside ${whose} (${formatPrefix(cover)}), so the tunnel's datagrams would go into the tunnel; expected an address outside of it`,
   );
 }
 

@@ -22,6 +22,8 @@ export interface KeyContext {
   readonly directory: string;
   readonly identity: Identity;
   readonly report: Report;
+  /** Takes note of every key that was read, so that it can be overwritten whatever happens next. */
+  readonly keep: (key: Uint8Array) => void;
   /** What the file has at the path, right or wrong; undefined: nothing. */
   readonly given: (path: Path) => unknown;
 }
@@ -35,6 +37,8 @@ export interface SourcedKey {
 
 /** "group:", 44 digits, CRLF. */
 const LONGEST_KEY_TEXT = 52;
+/** A byte order mark as text, and as the characters that its bytes are in latin1. */
+const BYTE_ORDER_MARK = /^(?:\ufeff|\u00ef\u00bb\u00bf)/;
 const MAKE_KEY = "make one with `iptun keygen`";
 const GROUP = "is a group's key; expected a pair's key; groups are not supported by this version";
 
@@ -70,7 +74,7 @@ function entries(value: string | readonly string[] | undefined, path: Path): rea
 }
 
 function inlineKey({ text, path }: Entry, context: KeyContext): SourcedKey | undefined {
-  return parseKey(text, "the key", path, context.report);
+  return parseKey(text, "the key", path, context);
 }
 
 function fileKey({ text, path }: Entry, context: KeyContext): SourcedKey | undefined {
@@ -78,6 +82,10 @@ function fileKey({ text, path }: Entry, context: KeyContext): SourcedKey | undef
   if ("key" in misplaced) {
     misplaced.key.fill(0);
     context.report(path, "holds a key itself; expected the path of a key file; use key instead");
+    return undefined;
+  }
+  if (text === "") {
+    context.report(path, "is empty; expected the path of a key file");
     return undefined;
   }
   const subject = `key file ${shown(text)}`;
@@ -90,7 +98,7 @@ function fileKey({ text, path }: Entry, context: KeyContext): SourcedKey | undef
   const exposure = exposureFault(content.stats, context.identity);
   const keyText = content.bytes.toString("latin1");
   content.bytes.fill(0);
-  if (exposure === undefined) return parseKey(keyText, subject, path, context.report);
+  if (exposure === undefined) return parseKey(keyText, subject, path, context);
   context.report(path, `${subject} ${exposure}`);
   return undefined;
 }
@@ -99,15 +107,26 @@ function parseKey(
   text: string,
   subject: string,
   path: Path,
-  report: Report,
+  { report, keep }: KeyContext,
 ): SourcedKey | undefined {
   const parsed = parseKeyText(text);
   if ("fault" in parsed) {
-    report(path, `${subject} ${parsed.fault}; ${MAKE_KEY}`);
+    report(path, `${subject} ${parsed.fault}; ${remedy(text)}`);
     return undefined;
   }
+  keep(parsed.key);
   if (!parsed.isGroup) return { key: parsed.key, path };
-  parsed.key.fill(0);
   report(path, `${subject} ${GROUP}`);
   return undefined;
+}
+
+/** A key that only has something around it need not be made anew. */
+function remedy(text: string): string {
+  const unmarked = text.replace(BYTE_ORDER_MARK, "");
+  const parsed = parseKeyText(unmarked.trim());
+  if (!("key" in parsed)) return MAKE_KEY;
+  parsed.key.fill(0);
+  if (unmarked !== text) return "remove the byte order mark (BOM) before the key";
+  const what = /[\r\n]/.test(text.replace(/\r?\n$/, "")) ? "blank lines" : "spaces";
+  return `remove the ${what} around the key`;
 }

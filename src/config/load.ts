@@ -1,25 +1,44 @@
 /**
  * A configuration file to a checked Config, or to the list of everything that is wrong with it.
  *
- * A syntax error stops at the first; problems of meaning are collected. An inline key makes the file
- * itself a key file: others must not be able to read it.
+ * A syntax error stops at the first; problems of meaning are collected, up to `MAX_PROBLEMS`. An inline
+ * key makes the file itself a key file: others must not be able to read it.
  *
- * The trap: when anything was reported, the keys that were read are wiped before the error is thrown.
+ * The trap: unless a Config is returned, every key that was read is wiped before the error is thrown.
  */
 import { isUtf8 } from "node:buffer";
 import { dirname } from "node:path";
 import type { Config } from "./config.ts";
-import { locate, type Path } from "./locate.ts";
-import { exposureFault, type Identity, processIdentity, readRegularFile } from "./private-file.ts";
+import { type LineOf, locate, type Path } from "./locate.ts";
+import {
+  exposureFault,
+  type FileContent,
+  type Identity,
+  processIdentity,
+  readRegularFile,
+} from "./private-file.ts";
 import { ConfigError, type ConfigProblem } from "./problem.ts";
 import { resolve } from "./resolve.ts";
 import { peerName } from "./resolve-peer.ts";
-import { copyTree, PLAIN_NAME, readSettings, type Tree, valueAt } from "./settings.ts";
+import {
+  copyTree,
+  isTooLarge,
+  MAX_VALUES,
+  PLAIN_NAME,
+  readSettings,
+  type Tree,
+  valueAt,
+} from "./settings.ts";
 import { parseToml } from "./toml.ts";
 
-/** Bytes of the largest configuration; a thousand peers need some 200,000. */
-const MAX_BYTES = 524_288;
+/** Bytes of the largest configuration; a thousand peers need some 150,000. */
+const MAX_BYTES = 262_144;
+/** BOUNDED: problems that are collected; a hostile file could have 100,000, and each costs a message. */
+const MAX_PROBLEMS = 200;
 const LINE_FEED = 0x0a;
+
+/** Thrown by a report that has taken enough. */
+class EnoughProblems extends Error {}
 
 /** Reads and checks a configuration; throws a ConfigError with every problem. */
 export function loadConfig(file: string, identity: Identity = processIdentity()): Config {
@@ -28,25 +47,66 @@ export function loadConfig(file: string, identity: Identity = processIdentity())
   const text = decode(file, content.bytes);
   const parsed = parseToml(text);
   if ("fault" in parsed) throw new ConfigError(file, [{ key: "", ...parsed.fault }]);
+  if (isTooLarge(parsed.tree)) {
+    const fault = `has more than ${MAX_VALUES} values; expected fewer; split it`;
+    throw new ConfigError(file, [{ key: "", text: fault }]);
+  }
 
-  const lineOf = locate(text);
   const problems: ConfigProblem[] = [];
-  const report = (path: Path, fault: string) => {
-    problems.push({ line: lineOf(path), key: labelOf(path, parsed.tree), text: fault });
+  const keys: Uint8Array[] = [];
+  let isRight = false;
+  try {
+    const config = checkTree(parsed.tree, text, content.stats, { file, identity, problems, keys });
+    isRight = problems.length === 0;
+    if (isRight) return config;
+  } catch (error) {
+    if (!(error instanceof EnoughProblems)) throw error;
+    problems.push({
+      key: "",
+      text: `has more than ${MAX_PROBLEMS} problems; the rest is not read`,
+    });
+  } finally {
+    if (!isRight) for (const key of keys) key.fill(0);
+  }
+  throw new ConfigError(file, problems);
+}
+
+interface Findings {
+  readonly file: string;
+  readonly identity: Identity;
+  /** Receives what is wrong. */
+  readonly problems: ConfigProblem[];
+  /** Receives every key that was read. */
+  readonly keys: Uint8Array[];
+}
+
+function checkTree(
+  raw: Tree,
+  text: string,
+  stats: FileContent["stats"],
+  { file, identity, problems, keys }: Findings,
+): Config {
+  // A file without problems needs no lines.
+  let located: LineOf | undefined;
+  const lineOf: LineOf = (path) => {
+    located ??= locate(text);
+    return located(path);
   };
-  const tree = copyTree(parsed.tree, report);
-  reportExposure(parsed.tree, exposureFault(content.stats, identity), report);
-  const config = resolve(readSettings(tree, report), {
+  const report = (path: Path, fault: string) => {
+    if (problems.length >= MAX_PROBLEMS) throw new EnoughProblems();
+    problems.push({ line: lineOf(path), key: labelOf(path, raw), text: fault });
+  };
+  const tree = copyTree(raw, report);
+  reportExposure(raw, exposureFault(stats, identity), report);
+  return resolve(readSettings(tree, report), {
     file,
     directory: dirname(file),
     identity,
     lineOf,
     report,
-    given: (path) => valueAt(parsed.tree, path),
+    keep: (key) => keys.push(key),
+    given: (path) => valueAt(raw, path),
   });
-  if (problems.length === 0) return config;
-  wipeKeys(config);
-  throw new ConfigError(file, problems);
 }
 
 /** Overwrites a configuration's keys. */

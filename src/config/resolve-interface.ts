@@ -1,8 +1,9 @@
 /**
  * The `[interface]` table's texts taken apart: names, addresses, the listening address.
  *
- * Device names follow the kernel's own rule (net/core/dev.c, `dev_valid_name`) and leave out what it
- * accepts but gives another meaning: "%" (a template), "all" and "default" (sysctl's directories).
+ * Device names are fewer than the kernel's (net/core/dev.c, `dev_valid_name`): only characters that the
+ * daemon hands to ip(8), which would also take a leading "-" for an option; and not "all" and "default",
+ * which are sysctl's directories.
  * The MTU is checked in `resolve.ts`, because it depends on the peers.
  */
 import { isAbsolute } from "node:path";
@@ -16,7 +17,9 @@ import { shown } from "./shown.ts";
 /** Bytes of the longest device name (IFNAMSIZ - 1, linux/if.h). */
 const MAX_NAME_BYTES = 15;
 const NAME_EXPECTED =
-  'expected 1 to 15 bytes without spaces, "/", ":" or "%", and not ".", "..", "all" or "default"';
+  'expected 1 to 15 of a-z, A-Z, 0-9, ".", "_", "@" and "-", no "-" first, and not ".", "..", "all" or "default"';
+const DEVICE_NAME = /^(?!-)[A-Za-z0-9._@-]+$/;
+const MISLEADING_NAME = /^(?:\.{1,2}|all|default)$/;
 const LISTEN_EXPECTED =
   'expected "address:port", such as "[::]:1194", "0.0.0.0:1194" or "192.0.2.1:1194"';
 
@@ -48,7 +51,7 @@ function checkDeviceName(name: string, key: "name" | "device", report: Report): 
   if (bytes > MAX_NAME_BYTES) {
     const text = `${shown(name)} has ${bytes} bytes; expected at most ${MAX_NAME_BYTES}; shorten it`;
     report(["interface", key], text);
-  } else if (bytes === 0 || /[\s/:%]/.test(name) || /^(?:\.{1,2}|all|default)$/.test(name)) {
+  } else if (!DEVICE_NAME.test(name) || MISLEADING_NAME.test(name)) {
     report(["interface", key], `${shown(name)} cannot name a device; ${NAME_EXPECTED}`);
   }
 }

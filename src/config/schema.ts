@@ -22,6 +22,8 @@ const MAX_MARK = 0xffff_ffff;
 const MAX_RATE = 1_000_000;
 const MIN_SOURCES = 64;
 const MAX_SOURCES = 65_536;
+/** Addresses of one device; each is compared with every endpoint and costs a command at the start. */
+const MAX_ADDRESSES = 256;
 
 const KEY = "expected one line of base64 as `iptun keygen` prints it, or a list of such";
 const KEY_FILE = "expected the path of a key file, or a list of paths";
@@ -29,7 +31,10 @@ const KEY_FILE = "expected the path of a key file, or a list of paths";
 const interfaceSchema = z.strictObject(
   {
     name: text("expected a device name of 1 to 15 bytes").default("iptun0"),
-    address: texts('expected a list of addresses with prefix length, such as ["10.0.0.1/24"]'),
+    address: texts(
+      'expected a list of addresses with prefix length, such as ["10.0.0.1/24"]',
+      MAX_ADDRESSES,
+    ),
     mtu: integer(MIN_MTU, MAX_MTU_IPV4).default(DEFAULT_MTU),
     listen: text('expected "address:port", such as "[::]:1194"').default("[::]:1194"),
     device: text("expected the name of a network device").default(""),
@@ -102,8 +107,12 @@ function text(error: string) {
   return z.string({ error });
 }
 
-function texts(error: string) {
-  return z.array(z.string({ error }).nullable(), { error }).default([]);
+function texts(error: string, most = Number.MAX_SAFE_INTEGER) {
+  const tooMany = `expected at most ${most} entries`;
+  return z
+    .array(z.string({ error }).nullable(), { error })
+    .max(most, { error: tooMany })
+    .default([]);
 }
 
 function textOrTexts(error: string) {

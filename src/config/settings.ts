@@ -5,7 +5,8 @@
  * on what remains. Unknown keys get a suggestion. Nothing here depends on another value.
  *
  * The trap: the tree is hostile. It is copied into null-prototype tables first, without numbers that
- * JavaScript cannot hold exactly, without text that holds control characters, and only so deep.
+ * JavaScript cannot hold exactly, without text that holds control characters, and only so deep. One with
+ * more than `MAX_VALUES` must not come here: the schema's library fails on very many faults.
  */
 import type { z } from "zod";
 import type { Path } from "./locate.ts";
@@ -21,6 +22,8 @@ export type Tree = unknown;
 
 /** Nesting that a tree may have; the deepest value the schema knows stands at 4. */
 const MAX_DEPTH = 8;
+/** BOUNDED: values of a tree, tables and lists included; a thousand peers have some 6,000. */
+export const MAX_VALUES = 20_000;
 /** Rounds of cutting; each removes at least one fault a path, and a path has at most 4 parts. */
 const MAX_ROUNDS = 8;
 /** Names of unknown keys that may be quoted: a secret in a key's place would hardly look so. */
@@ -29,6 +32,18 @@ export const PLAIN_NAME = /^[a-z][a-z0-9_-]{0,31}$/;
 const TABLES = ["interface", "peer", "limits", "log"] as const;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it finds.
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+
+/** Whether the tree has more values than a configuration may have; asked first, for any nesting. */
+export function isTooLarge(tree: Tree): boolean {
+  const rest = [tree];
+  for (let count = 0; rest.length > 0; count++) {
+    const value = rest.pop();
+    if (typeof value !== "object" || value === null) continue;
+    for (const one of Object.values(value)) rest.push(one);
+    if (count + rest.length > MAX_VALUES) return true;
+  }
+  return false;
+}
 
 /** Copies a parser's tree; what cannot be used is reported and left out. */
 export function copyTree(value: unknown, report: Report, path: Path = []): Tree {

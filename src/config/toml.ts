@@ -17,7 +17,16 @@ export interface SyntaxFault {
   readonly text: string;
 }
 
+/** BOUNDED: brackets within brackets that the parser is given; each costs it some 500 bytes. */
+const MAX_BRACKETS = 32;
+/** Strings and comments, also such without an end, so that no character is looked at twice; and brackets. */
+const BRACKETS =
+  /"""(?:[^\\]|\\[\s\S])*?(?:"""|$)|'''[\s\S]*?(?:'''|$)|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|#[^\n]*|[[{}\]]/g;
+
 const VALUE_EXPECTED = 'expected a value: "text", a number, true, false or [a list]';
+
+const DATE_OR_TIME =
+  /\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)?)?|\d\d:\d\d:\d\d(?:\.\d+)?/g;
 
 /** The parser's message begins so -> what this program says. */
 const FAULTS: readonly (readonly [start: string, text: string])[] = [
@@ -52,7 +61,8 @@ export function parseToml(
   text: string,
 ): { readonly tree: unknown } | { readonly fault: SyntaxFault } {
   const control = findControl(text);
-  if (control !== undefined) return { fault: control };
+  const deep = control ?? findDeep(text);
+  if (deep !== undefined) return { fault: deep };
   // The parser refuses CRLF after a comment; lines and columns stay what they were.
   const plain = text.replaceAll("\r\n", "\n");
   try {
@@ -70,6 +80,18 @@ function findControl(text: string): SyntaxFault | undefined {
   return { ...placeOf(text, index), text: `control character U+${code}; remove it` };
 }
 
+function findDeep(text: string): SyntaxFault | undefined {
+  let depth = 0;
+  for (const { 0: token, index } of text.matchAll(BRACKETS)) {
+    if (token === "[" || token === "{") depth++;
+    else if (token === "]" || token === "}") depth--;
+    if (depth > MAX_BRACKETS) {
+      return { ...placeOf(text, index), text: `nested deeper than ${MAX_BRACKETS} levels` };
+    }
+  }
+  return undefined;
+}
+
 function faultOf(error: unknown, text: string): SyntaxFault {
   const { pos, message } = error as { readonly pos?: unknown; readonly message?: unknown };
   if (typeof pos !== "number") return undatedFault(text);
@@ -80,19 +102,26 @@ function faultOf(error: unknown, text: string): SyntaxFault {
 
 /**
  * The parser gives no position for a date that does not exist: the first line that brings the error in.
- * Bisection, because a longer prefix of the text keeps the error.
+ * Bisection, because a longer prefix of the text keeps the error; over those lines only that hold such a
+ * date, be it in a comment, because each step parses half of the text.
  */
 function undatedFault(text: string): SyntaxFault {
   const lines = text.split("\n");
-  let low = 1;
-  let high = lines.length;
+  const suspects = lines.flatMap((line, index) => (holdsBadDate(line) ? [index + 1] : []));
+  let low = 0;
+  let high = suspects.length - 1;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (isUndated(lines.slice(0, middle).join("\n"))) high = middle;
+    if (isUndated(lines.slice(0, suspects[middle]).join("\n"))) high = middle;
     else low = middle + 1;
   }
-  const column = (lines[low - 1] ?? "").search(/\S/) + 1;
-  return { line: low, column: Math.max(1, column), text: "this date or time does not exist" };
+  const line = suspects[low] ?? lines.length;
+  const column = (lines[line - 1] ?? "").search(/\S/) + 1;
+  return { line, column: Math.max(1, column), text: "this date or time does not exist" };
+}
+
+function holdsBadDate(line: string): boolean {
+  return (line.match(DATE_OR_TIME) ?? []).some((date) => isUndated(`x = ${date}`));
 }
 
 function isUndated(text: string): boolean {

@@ -3,6 +3,7 @@
  */
 import {
   containsAddress,
+  formatAddress,
   formatPrefix,
   type Prefix,
   parseAddress,
@@ -21,6 +22,7 @@ export function configWarnings(config: Config): readonly string[] {
   return [
     ...mtuWarnings(config),
     ...addressWarnings(config),
+    ...swappedWarnings(config),
     ...nestedWarnings(config.peers),
     ...endpointWarnings(config),
     ...passiveWarnings(config),
@@ -39,6 +41,22 @@ function mtuWarnings({ interface: device }: Config): readonly string[] {
 function addressWarnings({ interface: device }: Config): readonly string[] {
   if (device.addresses.length > 0) return [];
   return ["interface.address: none is given, so the device gets no address"];
+}
+
+/** A peer that is allowed this host's own address: the two sides' files were probably swapped. */
+function swappedWarnings({ interface: device, peers }: Config): readonly string[] {
+  const own = new Set(
+    device.addresses.map(({ bytes }) => `${formatAddress(bytes)}/${bytes.length * 8}`),
+  );
+  return peers.flatMap((peer) =>
+    peer.allowedIps
+      .map(formatPrefix)
+      .filter((text) => own.has(text))
+      .map(
+        (text) =>
+          `peer[${peer.name}].allowed_ips: ${text} is this host's own interface.address; the peer's was probably meant`,
+      ),
+  );
 }
 
 interface OwnedPrefix {

@@ -64,6 +64,22 @@ describe("a key file", () => {
     ]);
   });
 
+  it.each([
+    ["a blank line after it", `${KEY_A}\n\n`, "remove the blank lines around the key"],
+    ["CRLF blank lines", `${KEY_A}\r\n\r\n`, "remove the blank lines around the key"],
+    ["a blank line before it", `\n${KEY_A}\n`, "remove the blank lines around the key"],
+    ["a space after it", `${KEY_A} \n`, "remove the spaces around the key"],
+    ["a byte order mark", `\ufeff${KEY_A}\n`, "remove the byte order mark (BOM) before the key"],
+    ["blank lines only", "\n\n", MAKE],
+    ["two different lines", "a\nb\n", MAKE],
+  ])("with %s says what to do", (_, content, remedy) => {
+    const files = new ConfigFiles();
+    files.write("b.key", content);
+    const [line] = files.problems(configText({ peer: 'key_file = "b.key"' }));
+    expect(line?.split("; ").at(-1)).toBe(remedy);
+    expect(line).not.toContain(KEY_A.slice(0, 8));
+  });
+
   it("of a group is refused until there are groups", () => {
     const files = new ConfigFiles();
     files.write("b.key", `group:${KEY_A}\n`);

@@ -10,7 +10,7 @@ const LISTEN = 'expected "address:port", such as "[::]:1194", "0.0.0.0:1194" or 
 const ENDPOINT =
   'expected "host:port", such as "vpn.example.org:1194", "192.0.2.1:1194" or "[2001:db8::1]:1194"';
 const NAME =
-  'expected 1 to 15 bytes without spaces, "/", ":" or "%", and not ".", "..", "all" or "default"';
+  'expected 1 to 15 of a-z, A-Z, 0-9, ".", "_", "@" and "-", no "-" first, and not ".", "..", "all" or "default"';
 const KEY = "make one with `iptun keygen`";
 
 describe("interface", () => {
@@ -27,6 +27,10 @@ describe("interface", () => {
     ['name = "tun%d"', `name: "tun%d" cannot name a device; ${NAME}`],
     ['name = ".."', `name: ".." cannot name a device; ${NAME}`],
     ['name = "default"', `name: "default" cannot name a device; ${NAME}`],
+    ['name = "tun&x"', `name: "tun&x" cannot name a device; ${NAME}`],
+    ['name = "tün"', `name: "tün" cannot name a device; ${NAME}`],
+    ["name = 'a\"b'", `name: "a\\"b" cannot name a device; ${NAME}`],
+    ['name = "-x"', `name: "-x" cannot name a device; ${NAME}`],
     ["name = 5", "name: is 5; expected a device name of 1 to 15 bytes"],
     ['device = "a/b"', `device: "a/b" cannot name a device; ${NAME}`],
     ["mtu = 1279", "mtu: is 1279; expected a whole number from 1280 to 65475"],
@@ -183,6 +187,7 @@ describe("peer", () => {
       6,
       "peer[b].key_file: is 5; expected the path of a key file, or a list of paths",
     ],
+    ['key_file = ""', 6, "peer[b].key_file: is empty; expected the path of a key file"],
     ['key_file = "none.key"', 6, 'peer[b].key_file: key file "none.key" does not exist'],
     [
       `key_file = "${KEY_A}"`,
@@ -284,12 +289,22 @@ describe("peer", () => {
     [
       `${key}\nallowed_ips = ["192.0.2.0/24"]\nendpoint = "192.0.2.9:1194"`,
       8,
-      `peer[b].endpoint: "192.0.2.9" lies inside the peer's own allowed_ips (192.0.2.0/24), so the tunnel's datagrams would go into the tunnel; expected an address outside of them`,
+      `peer[b].endpoint: "192.0.2.9" lies inside the peer's own allowed_ips (192.0.2.0/24), so the tunnel's datagrams would go into the tunnel; expected an address outside of it`,
+    ],
+    [
+      `${key}\nendpoint = "10.0.0.9:5"`,
+      7,
+      `peer[b].endpoint: "10.0.0.9" lies inside the network of interface.address (10.0.0.0/24), so the tunnel's datagrams would go into the tunnel; expected an address outside of it`,
+    ],
+    [
+      `${key}\nendpoint = "[::ffff:10.0.0.9]:5"`,
+      7,
+      `peer[b].endpoint: "10.0.0.9" lies inside the network of interface.address (10.0.0.0/24), so the tunnel's datagrams would go into the tunnel; expected an address outside of it`,
     ],
     [
       `${key}\nallowed_ips = ["2001:db8::/32"]\nendpoint = "[2001:db8::9]:1194"`,
       8,
-      `peer[b].endpoint: "2001:db8::9" lies inside the peer's own allowed_ips (2001:db8::/32), so the tunnel's datagrams would go into the tunnel; expected an address outside of them`,
+      `peer[b].endpoint: "2001:db8::9" lies inside the peer's own allowed_ips (2001:db8::/32), so the tunnel's datagrams would go into the tunnel; expected an address outside of it`,
     ],
     [
       `${key}\nkey_file = "none.key"`,
@@ -337,6 +352,29 @@ describe("peer", () => {
     expect(problemsOf(text)).toEqual([
       `c.toml:4: peer[#1].name: ${expected} name a peer; expected 1 to 32 letters, digits, ".", "_", "@" or "-"`,
     ]);
+  });
+});
+
+describe("an interface", () => {
+  it.each(["tun0", "a_b.c-d", "a@b", ".x", "123456789012345"])("may be named %s", (name) => {
+    expect(problemsOf(configText({ device: `name = "${name}"` }))).toEqual([]);
+  });
+
+  it("has at most 256 addresses", () => {
+    const addresses = Array.from({ length: 257 }, (_, at) => `"10.0.${at >> 8}.${at & 255}/32"`);
+    const text = (count: number) =>
+      `[interface]\naddress = [${addresses.slice(0, count)}]\n[[peer]]\nkey = "${KEY_A}"\n`;
+    expect(problemsOf(text(256))).toEqual([]);
+    expect(problemsOf(text(257))).toEqual([
+      "c.toml:2: interface.address: is a list; expected at most 256 entries",
+    ]);
+  });
+});
+
+describe("an endpoint beside the interface's networks", () => {
+  it.each(["10.0.1.9:5", "[fd00::9]:5", "host.example:5"])("may be %s", (endpoint) => {
+    const peer = `key = "${KEY_A}"\nendpoint = "${endpoint}"`;
+    expect(problemsOf(configText({ peer }))).toEqual([]);
   });
 });
 

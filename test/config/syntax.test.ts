@@ -116,20 +116,25 @@ describe("text encoding", () => {
 });
 
 describe("hostile sizes", () => {
-  it("refuses more than 512 KiB", () => {
-    expect(problemsOf(`# ${"x".repeat(524_288)}\n`)).toEqual([
-      "c.toml: is longer than 524288 bytes",
+  it("refuses more than 256 KiB", () => {
+    expect(problemsOf(`# ${"x".repeat(262_144)}\n`)).toEqual([
+      "c.toml: is longer than 262144 bytes",
     ]);
+  });
+
+  it("follows lists to 8 levels", () => {
+    const text = `a = ${"[".repeat(9)}${"]".repeat(9)}\n`;
+    expect(problemsOf(text)).toContain("c.toml:1: a: is nested deeper than 8 levels");
   });
 
   it("survives deep nesting", () => {
     const depth = 5000;
     const text = `a = ${"[".repeat(depth)}${"]".repeat(depth)}\n`;
-    expect(problemsOf(text)).toContain("c.toml:1: a: is nested deeper than 8 levels");
+    expect(problemsOf(text)).toEqual(["c.toml:1:37: nested deeper than 32 levels"]);
   });
 
-  it("survives a string of half a megabyte", () => {
-    const text = `[interface]\nname = "${"é\\n".repeat(120_000)}"\n`;
+  it("survives a string of a quarter of a megabyte", () => {
+    const text = `[interface]\nname = "${"é\\n".repeat(60_000)}"\n`;
     expect(problemsOf(text)).toContain(
       "c.toml:2: interface.name: holds a control character; expected printable text on one line",
     );

@@ -44,6 +44,28 @@ describe("a warning", () => {
   });
 });
 
+describe("this host's own address in a peer's prefixes", () => {
+  const own = 'address = ["10.9.0.1/24", "fd00::1/64"]';
+  const text = (prefixes: string) =>
+    configText({ peer: `key = "${KEY_A}"\nallowed_ips = [${prefixes}]` }).replace(
+      'address = ["10.0.0.1/24"]',
+      own,
+    );
+
+  it.each(["10.9.0.1/32", "fd00::1/128"])("is named where it stands alone as %s", (prefix) => {
+    expect(configWarnings(configOf(text(`"10.9.0.2/32", "${prefix}"`)))).toEqual([
+      `peer[b].allowed_ips: ${prefix} is this host's own interface.address; the peer's was probably meant`,
+    ]);
+  });
+
+  it.each(["10.9.0.0/24", "10.9.0.2/32", "10.9.0.0/31", "fd00::/127"])(
+    "is no concern with %s",
+    (prefix) => {
+      expect(configWarnings(configOf(text(`"${prefix}"`)))).toEqual([]);
+    },
+  );
+});
+
 describe("nested prefixes", () => {
   it("of two peers are named with the nearest around them", () => {
     const text = peers(
