@@ -7,9 +7,11 @@
  * journal has its own.
  *
  * The trap: a reader of standard error that is gone, full or stopped must neither end the process nor
- * hold it up. Lines that cannot be written are counted, and the count is logged once it can be.
+ * hold it up. Lines that cannot be written are counted, and the count is logged once it can be. Node
+ * writes to a terminal synchronously, so that one that was stopped (Ctrl-S) would stop the process: a
+ * terminal is opened a second time, without waiting.
  */
-import { fstatSync } from "node:fs";
+import { constants, fstatSync, openSync, readlinkSync, writeSync } from "node:fs";
 import { Writable } from "node:stream";
 import winston from "winston";
 import type { Config, LogLevel } from "./config/config.ts";
@@ -179,10 +181,63 @@ function renderJson({ level, message, fields }: Entry, now: Date): string {
   return JSON.stringify({ ...own, ...fields, ...own });
 }
 
-function standardError(): LogTarget {
+/**
+ * A stream over a descriptor that never waits. `write` returns how many bytes were taken, and throws
+ * (EAGAIN) where none can be: that line fails. A line that was begun is ended before the next one.
+ */
+export function impatientStream(write: (bytes: Uint8Array) => number): LineStream {
+  // BOUNDED: the end of one line.
+  let rest = Buffer.alloc(0);
+  const put = () => {
+    try {
+      while (rest.length > 0) rest = rest.subarray(positive(write(rest)));
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
+  };
   return {
-    stream: process.stderr,
-    isTerminal: process.stderr.isTTY === true,
+    writableLength: 0,
+    write(line, done) {
+      const earlier = put();
+      if (earlier !== undefined) return done(earlier);
+      const bytes = Buffer.from(line);
+      rest = bytes;
+      const error = put();
+      if (rest.length < bytes.length) return done();
+      rest = Buffer.alloc(0);
+      done(error);
+    },
+    // Each failed write is told to its `done`.
+    on: () => {},
+  };
+}
+
+function positive(taken: number): number {
+  if (taken <= 0) throw new Error("nothing was taken");
+  return taken;
+}
+
+/** Standard error's terminal, opened a second time for the flag; undefined where that is refused. */
+function openTerminal(): LineStream | undefined {
+  const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
+  const path = "/proc/self/fd/2";
+  try {
+    // The other end of a pseudoterminal: to open it makes a new pair, which nobody reads.
+    if (readlinkSync(path).endsWith("/ptmx")) return undefined;
+    const descriptor = openSync(path, O_WRONLY | O_NONBLOCK | O_NOCTTY);
+    return impatientStream((bytes) => writeSync(descriptor, bytes));
+  } catch {
+    // No /proc, or another user's terminal (after su): as Node opened it is better than no log.
+    return undefined;
+  }
+}
+
+function standardError(): LogTarget {
+  const isTerminal = process.stderr.isTTY === true;
+  return {
+    stream: (isTerminal ? openTerminal() : undefined) ?? process.stderr,
+    isTerminal,
     env: process.env,
     fileId: fileIdOf(2),
     now: () => new Date(),

@@ -3,7 +3,7 @@
  */
 import { describe, expect, it } from "vitest";
 import type { Config } from "../src/config/config.ts";
-import { createLog, type LineStream, type LogTarget } from "../src/log.ts";
+import { createLog, impatientStream, type LineStream, type LogTarget } from "../src/log.ts";
 
 const TIME = "2026-01-02T03:04:05.678Z";
 
@@ -144,6 +144,61 @@ describe("a standard error that fails", () => {
   });
 });
 
+describe("a terminal that stands still", () => {
+  it("loses lines, says how many, and holds nobody up", () => {
+    const { log, terminal } = terminalLog();
+    log.info("one");
+    terminal.room = 0;
+    for (const message of ["two", "three"]) log.info(message);
+    terminal.room = 1000;
+    log.info("four");
+    log.info("five");
+    expect(terminal.messages()).toEqual([
+      "info one",
+      "info four",
+      "warn log lines were lost count=2",
+      "info five",
+    ]);
+  });
+
+  it("ends the line that it had begun before the next one, byte for byte", () => {
+    const { log, terminal } = terminalLog();
+    terminal.room = TIME.length + " info \u00e9".length;
+    log.info("\u00e9\u00e9");
+    log.info("lost");
+    terminal.room = 1000;
+    log.info("next");
+    log.info("last");
+    expect(terminal.messages()).toEqual([
+      "info \u00e9\u00e9",
+      "info next",
+      "warn log lines were lost count=1",
+      "info last",
+    ]);
+  });
+
+  it("is given each line whole where it takes a few bytes at a time", () => {
+    const { log, terminal } = terminalLog();
+    terminal.mostAtOnce = 3;
+    log.info("a line");
+    expect(terminal.messages()).toEqual(["info a line"]);
+  });
+
+  it("that takes nothing without an error is not asked for ever", () => {
+    const failures: unknown[] = [];
+    impatientStream(() => 0).write("a\n", (error) => failures.push(error));
+    expect(failures).toEqual([new Error("nothing was taken")]);
+  });
+
+  it("is not waited for at the end", async () => {
+    const { log, terminal } = terminalLog();
+    terminal.room = 10;
+    log.info("a");
+    await expect(log.close()).resolves.toBeUndefined();
+    expect(terminal.bytes).toHaveLength(10);
+  });
+});
+
 describe("closing", () => {
   it("waits for what was logged", async () => {
     const { log, output } = testLog({ level: "info", format: "text" });
@@ -221,6 +276,34 @@ class Output implements LineStream {
     for (const finish of this.#waiting) finish();
     this.#waiting = [];
   }
+}
+
+/** A terminal opened with O_NONBLOCK: it takes as many bytes as there is room for. */
+class StubbornTerminal {
+  bytes = Buffer.alloc(0);
+  room = 1000;
+  mostAtOnce = 1000;
+
+  write(bytes: Uint8Array): number {
+    const taken = bytes.subarray(0, Math.min(this.room, this.mostAtOnce));
+    if (taken.length === 0) throw Object.assign(new Error("EAGAIN"), { code: "EAGAIN" });
+    this.room -= taken.length;
+    this.bytes = Buffer.concat([this.bytes, taken]);
+    return taken.length;
+  }
+
+  /** Level and message of each line. */
+  messages(): readonly string[] {
+    const lines = this.bytes.toString().split("\n").slice(0, -1);
+    return lines.map((line) => line.slice(TIME.length + 1));
+  }
+}
+
+function terminalLog() {
+  const terminal = new StubbornTerminal();
+  const stream = impatientStream((bytes) => terminal.write(bytes));
+  const { log } = testLog({ level: "info", format: "text" }, { stream });
+  return { log, terminal };
 }
 
 function testLog(options: Config["log"], target: Partial<LogTarget> = {}) {

@@ -14,6 +14,8 @@ import type { EngineFeatures, EngineStart } from "../engine/messages.ts";
 import type { EnginePort } from "../engine/spawn.ts";
 import type { Log } from "../log.ts";
 import { closeControlSocket, openControlSocket } from "./control-socket.ts";
+import type { DeviceState } from "./device-state.ts";
+import { DeviceWatch } from "./device-watch.ts";
 import { DROP_SUMMARY_MS, DropSummary } from "./drop-summary.ts";
 import { EngineLink } from "./engine-link.ts";
 import { engineStart } from "./engine-start.ts";
@@ -26,10 +28,12 @@ import { type Interfaces, isSameAddressList, ownAddresses, zoneIndex } from "./o
 import { Resolver } from "./resolver.ts";
 import { type StatusDocument, statusDocument } from "./status.ts";
 
-/** Milliseconds between two looks at the host's addresses and the device's link. */
+/** Milliseconds between two looks at the host's addresses and the device. */
 export const INTERFACE_POLL_MS = 2 * SECOND_MS;
 /** Milliseconds between two fetches of packet lines, at debug level. */
 export const TRACE_POLL_MS = SECOND_MS;
+/** Milliseconds that a stop waits for a start which it interrupts. */
+export const START_WAIT_MS = SECOND_MS / 2;
 
 /** What the control side needs of the world. */
 export interface ControlEnvironment {
@@ -37,6 +41,8 @@ export interface ControlEnvironment {
   readonly runProcess: RunProcess;
   readonly lookup: (host: string, family: 0 | 4 | 6) => Promise<readonly string[]>;
   readonly interfaces: () => Interfaces;
+  /** The device's state; undefined where no device has this name. */
+  readonly look: (device: string) => Promise<DeviceState | undefined>;
   readonly loadNodeId: (stateDir: string, interfaceName: string) => Promise<NodeId>;
   /** Path of the control socket; its directory exists. */
   readonly socketPath: string;
@@ -62,10 +68,11 @@ export class ControlSide {
   #server: Server | undefined;
   #link: EngineLink | undefined;
   #network: Network | undefined;
+  #watch: DeviceWatch | undefined;
   #features: EngineFeatures | undefined;
   #own: readonly Uint8Array[] = [];
-  #isLinkUp = true;
   #isStopping = false;
+  #started: Promise<void> | undefined;
   /** Rejects when the engine ends by itself; never resolves. */
   readonly ended: Promise<never>;
 
@@ -90,25 +97,29 @@ export class ControlSide {
   }
 
   /** Brings the tunnel up; throws a DaemonError with one line where that fails (`stop` cleans up). */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#started = this.#start();
+    return this.#started;
+  }
+
+  /** A stop may come at every await: nothing is begun after it. */
+  async #start(): Promise<void> {
     const { name } = this.#config.interface;
     // First, because a socket that answers means that this tunnel already runs.
     this.#server = await openControlSocket(this.#environment.socketPath, () => this.status());
-    const before = await readDeviceState(name, this.#environment.runProcess);
-    this.#features = await this.#startEngine();
     if (this.#isStopping) return;
-    this.#network = new Network(
-      { ...this.#networkInput(), device: this.#features.tunName },
-      before,
-      this.#environment.runProcess,
-    );
-    await this.#network.up();
+    const before = await readDeviceState(name, this.#environment.runProcess);
+    if (this.#isStopping) return;
+    const features = await this.#startEngine();
+    if (features === undefined || this.#isStopping) return;
+    this.#features = features;
+    await this.#startNetwork(features.tunName, before);
     if (this.#isStopping) return;
     for (const { name, endpoint } of this.#config.peers) {
       if (endpoint !== undefined) this.#resolver.add({ name, ...endpoint });
     }
     this.#startPolls();
-    this.#logStart(this.#features);
+    this.#logStart(features);
   }
 
   /** The status document. */
@@ -118,6 +129,8 @@ export class ControlSide {
       throw new DaemonError("the tunnel is still starting");
     }
     const { snapshot, counters } = await this.#link.snapshot();
+    const { mtu } = this.#config.interface;
+    const link = (await this.#watch?.link()) ?? { isUp: counters.isLinkUp, mtu };
     return statusDocument({
       version,
       pid,
@@ -126,7 +139,8 @@ export class ControlSide {
       config: this.#config,
       features: this.#features,
       snapshot,
-      counters: { ...counters, isLinkUp: counters.isLinkUp && this.#isLinkUp },
+      counters,
+      link,
     });
   }
 
@@ -135,20 +149,45 @@ export class ControlSide {
     this.#isStopping = true;
     this.#resolver.close();
     for (const cancel of this.#cancels) cancel();
+    const started = this.#startEnded();
     const results = await Promise.allSettled([
-      this.#link?.stop(),
-      this.#takeNetworkDown(),
-      this.#server === undefined ? undefined : closeControlSocket(this.#server),
+      this.#stopEngine(),
+      started.then(() => this.#takeNetworkDown()),
+      started.then(() => this.#closeServer()),
     ]);
     for (const result of results) {
       if (result.status === "rejected") this.#log.warn(`stopping: ${messageOf(result.reason)}`);
     }
   }
 
-  async #startEngine(): Promise<EngineFeatures> {
+  /** Resolves when `start` has come to its end, or after START_WAIT_MS. */
+  async #startEnded(): Promise<void> {
+    let cancel: () => void = () => undefined;
+    const tooLong = new Promise<void>((resolve) => {
+      cancel = this.#environment.startTimer(START_WAIT_MS, resolve);
+    });
+    // Its failure is thrown to whoever started.
+    await Promise.race([this.#started?.catch(() => undefined), tooLong]);
+    cancel();
+  }
+
+  async #stopEngine(): Promise<void> {
+    // It had failed, or fails, for a reason of its own: the stop is not to blame.
+    await this.#link?.stop().catch((error: unknown) => {
+      this.#log.warn(`the engine failed before it was stopped: ${messageOf(error)}`);
+    });
+  }
+
+  async #closeServer(): Promise<void> {
+    if (this.#server !== undefined) await closeControlSocket(this.#server);
+  }
+
+  /** undefined: stopped meanwhile, and no engine was made. */
+  async #startEngine(): Promise<EngineFeatures | undefined> {
     const { spawn, loadNodeId, interfaces } = this.#environment;
     const { stateDir, name } = this.#config.interface;
     const { id, warning } = await loadNodeId(stateDir, name);
+    if (this.#isStopping) return undefined;
     if (warning !== undefined) this.#log.warn(warning);
     this.#own = ownAddresses(interfaces());
     const start = engineStart(this.#config, {
@@ -160,7 +199,7 @@ export class ControlSide {
     wipeKeys(this.#config);
     this.#link = new EngineLink(port, {
       event: (event) => this.#event(event),
-      link: (isUp) => this.#linkChanged(isUp),
+      link: (isUp) => this.#watch?.linkReported(isUp),
       ended: (error, detail) => {
         if (detail !== undefined) this.#log.debug(detail);
         this.#ended(error);
@@ -169,13 +208,18 @@ export class ControlSide {
     return this.#link.ready();
   }
 
-  #networkInput() {
+  async #startNetwork(device: string, before: DeviceState | undefined): Promise<void> {
+    const { runProcess, look, nowMs } = this.#environment;
     const { addresses, mtu, routes } = this.#config.interface;
-    const prefixes = this.#config.peers.flatMap((peer) => peer.allowedIps);
-    return { addresses, mtu, routes: routes ? prefixes : [] };
+    const prefixes = routes ? this.#config.peers.flatMap((peer) => peer.allowedIps) : [];
+    const network = new Network({ device, addresses, mtu, routes: prefixes }, before, runProcess);
+    this.#network = network;
+    await network.up();
+    this.#watch = new DeviceWatch({ device, network, look, nowMs, log: this.#log });
   }
 
   async #takeNetworkDown(): Promise<void> {
+    await this.#watch?.close();
     for (const complaint of (await this.#network?.down()) ?? []) {
       this.#log.debug(`removing what was added: ${complaint}`);
     }
@@ -202,15 +246,12 @@ export class ControlSide {
   }
 
   async #pollInterfaces(): Promise<void> {
-    const interfaces = this.#environment.interfaces();
-    const own = ownAddresses(interfaces);
+    const own = ownAddresses(this.#environment.interfaces());
     if (!isSameAddressList(own, this.#own)) {
       this.#own = own;
       this.#link?.apply([{ kind: "own-addresses", addresses: own }]);
     }
-    // A link that is down is not in the list; a link without any address never is.
-    if (this.#config.interface.addresses.length === 0) return;
-    this.#linkChanged(interfaces[this.#features?.tunName ?? ""] !== undefined);
+    await this.#watch?.poll();
   }
 
   async #summarizeDrops(): Promise<void> {
@@ -233,24 +274,6 @@ export class ControlSide {
       this.#log[line.level](line.message, line.fields);
     }
     if (event.kind === "unanswered") this.#resolver.refresh(event.peer);
-  }
-
-  #linkChanged(isUp: boolean): void {
-    if (isUp === this.#isLinkUp || this.#isStopping) return;
-    this.#isLinkUp = isUp;
-    const { name } = this.#config.interface;
-    if (!isUp) {
-      this.#log.warn(`link ${name} is down: packets are dropped until it is up`);
-      return;
-    }
-    this.#log.info(`link ${name} is up again`);
-    void this.#repair();
-  }
-
-  async #repair(): Promise<void> {
-    for (const complaint of (await this.#network?.repair()) ?? []) {
-      this.#log.warn(`restoring addresses and routes: ${complaint}`);
-    }
   }
 
   #resolved(peer: string, endpoints: readonly PlainEndpoint[]): void {

@@ -1,9 +1,9 @@
 /**
  * The daemon: joins the control side to this process and sees to it that the process ends in time.
  *
- * It returns the exit code instead of exiting; only two ways go past that: a second signal, and the hard
- * limit after which a shutdown that hangs is cut short (the kernel then takes the device and the keys'
- * memory; a control socket that stays behind is replaced at the next start).
+ * It returns the exit code instead of exiting; only two ways go past that: an exception while stopping,
+ * and the hard limit after which a shutdown that hangs is cut short (the kernel then takes the device and
+ * the keys' memory; a control socket that stays behind is replaced at the next start).
  */
 import { lookup } from "node:dns/promises";
 import { networkInterfaces } from "node:os";
@@ -11,6 +11,7 @@ import type { Config } from "../config/config.ts";
 import { spawnEngine } from "../engine/spawn.ts";
 import { createLog, type Log } from "../log.ts";
 import { type ControlEnvironment, ControlSide } from "./control-side.ts";
+import { lookAtDevice } from "./device-look.ts";
 import { type ExitRequest, listenForExit } from "./exit-request.ts";
 import { DaemonError, EXIT, messageOf } from "./failure.ts";
 import { runProcess } from "./ip-command.ts";
@@ -28,6 +29,7 @@ export async function runDaemon(config: Config): Promise<number> {
   const log = createLog(config.log);
   const exit = listenForExit(log, process);
   try {
+    closeDebugger(log);
     process.umask(0o077);
     await checkPrivileges();
     prepareRuntimeDir(runtimeDir());
@@ -39,6 +41,17 @@ export async function runDaemon(config: Config): Promise<number> {
     await log.close();
     exit.release();
   }
+}
+
+/**
+ * A SIGUSR1 that came before any listener opens Node's debugger a little later, maybe after main.ts has
+ * looked. Undefined in a Node that was built without one.
+ */
+function closeDebugger(log: Log): void {
+  const inspector = process.getBuiltinModule("node:inspector");
+  if (inspector?.url() === undefined) return;
+  inspector.close();
+  log.warn("Node's debugger had been opened (by a signal or an option): closed it");
 }
 
 /** Starts, waits for a reason to end, and stops; the exit code. */
@@ -80,6 +93,7 @@ function controlEnvironment(config: Config): ControlEnvironment {
       return answers.map((answer) => answer.address);
     },
     interfaces: networkInterfaces,
+    look: lookAtDevice,
     loadNodeId,
     socketPath: controlSocketPath(config.interface.name),
     startTimer,

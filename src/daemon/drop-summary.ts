@@ -17,8 +17,11 @@ export interface DropLine {
   readonly message: string;
 }
 
-/** Part of every first contact, so no news to an operator: a genuine peer comes back with the answer. */
-const USUAL: ReadonlySet<DropReason> = new Set(["challenged"]);
+/**
+ * Part of a healthy tunnel, so no news to an operator: a genuine peer comes back with the answer to a
+ * challenge, and every kernel sends multicast (router solicitations, group reports) into every device.
+ */
+const USUAL: ReadonlySet<DropReason> = new Set(["challenged", "multicast"]);
 
 /** Remembers the last reading. */
 export class DropSummary {

@@ -1,9 +1,11 @@
 /**
  * Why the process should end: signals and exceptions that nobody handled, as one promise.
  *
- * The first SIGTERM or SIGINT asks for an orderly end, the second ends at once. SIGUSR1 has a listener
- * because without one Node opens its debugger on a local port. The trap: an exception handler that
- * throws, or that lets the process go on, is worse than none: everything ends in an exit.
+ * SIGTERM, SIGINT and SIGQUIT (whose core would hold the keys) ask for an orderly end. Repeats change
+ * nothing: `timeout` and npx send the same signal twice within milliseconds, and the daemon bounds the
+ * end's time anyway. SIGUSR1 has a listener because without one Node opens its debugger on a local port.
+ * The trap: an exception handler that throws, or that lets the process go on, is worse than none:
+ * everything ends in an exit.
  */
 import type { Log } from "../log.ts";
 import { EXIT } from "./failure.ts";
@@ -31,11 +33,11 @@ export function listenForExit(log: Log, target: ProcessEvents): ExitRequest {
   });
   let isRequested = false;
   const request = (code: number) => {
-    if (isRequested) target.exit(EXIT.FAILURE);
     isRequested = true;
     resolve(code);
   };
   const terminate = (signal: unknown) => {
+    if (isRequested) return log.debug(`${String(signal)}: already stopping`);
     log.info(`${String(signal)}: stopping`);
     request(EXIT.OK);
   };
@@ -43,6 +45,7 @@ export function listenForExit(log: Log, target: ProcessEvents): ExitRequest {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     log.error(`internal error: ${error.message}`);
     log.debug(error.stack ?? "no stack");
+    if (isRequested) target.exit(EXIT.FAILURE);
     request(EXIT.FAILURE);
   };
   return {
@@ -50,9 +53,11 @@ export function listenForExit(log: Log, target: ProcessEvents): ExitRequest {
     release: listen(target, {
       SIGTERM: terminate,
       SIGINT: terminate,
+      SIGQUIT: terminate,
       SIGHUP: () =>
         log.info("SIGHUP: the configuration is read at start only; restart to apply it"),
       SIGUSR1: () => log.debug("SIGUSR1 is ignored"),
+      SIGUSR2: () => log.info("SIGUSR2 is ignored"),
       uncaughtException: crash,
       unhandledRejection: crash,
     }),
@@ -61,15 +66,18 @@ export function listenForExit(log: Log, target: ProcessEvents): ExitRequest {
 
 type Listeners = Readonly<Record<string, (argument: unknown) => void>>;
 
-/** Listens in place of whoever listened before, because one line and one orderly end are wanted. */
+/**
+ * Listens in place of whoever listened before, because one line and one orderly end are wanted. Never is
+ * a signal without a listener meanwhile: it would end the process.
+ */
 function listen(target: ProcessEvents, listeners: Listeners): () => void {
   const undo = Object.entries(listeners).map(([event, listener]) => {
     const others = target.listeners(event).filter(isListener);
-    for (const other of others) target.off(event, other);
     target.on(event, listener);
+    for (const other of others) target.off(event, other);
     return () => {
-      target.off(event, listener);
       for (const other of others) target.on(event, other);
+      target.off(event, listener);
     };
   });
   return () => {

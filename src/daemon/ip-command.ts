@@ -90,9 +90,14 @@ function ipError(result: ProcessResult, commands: readonly IpCommand[]): DaemonE
   const reason = complaints(result.stderr).join("; ") || `exit code ${result.exitCode}`;
   const isDenied = /not permitted/i.test(reason);
   return new DaemonError(
-    `'ip ${command}' failed: ${reason}`,
+    `'ip ${command}' failed: ${reason}${hintFor(command, reason)}`,
     isDenied ? EXIT.NO_PERMISSION : EXIT.FAILURE,
   );
+}
+
+function hintFor(command: string, reason: string): string {
+  if (!command.startsWith("route add") || !reason.includes("File exists")) return "";
+  return " (another device has this route: change allowed_ips, or set routes = false)";
 }
 
 /** What ip says, without the prefix of its errors and without the notes on line numbers. */

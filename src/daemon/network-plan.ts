@@ -47,11 +47,36 @@ export function planNetwork(input: NetworkPlanInput, before: DeviceState | undef
   return { up, down: downCommands(input.device, before, addresses, routes) };
 }
 
-/** The commands that put back what the kernel dropped when the link was set down; each may find its work done. */
-export function planRepair(input: NetworkPlanInput): readonly IpCommand[] {
+/** What of a configuration is not on the device. */
+export interface Lack {
+  /** undefined: the device has the MTU that is wanted. */
+  readonly mtu: { readonly found: number; readonly wanted: number } | undefined;
+  readonly addresses: readonly InterfaceAddress[];
+  readonly routes: readonly Prefix[];
+}
+
+/** What a device in state `state` lacks. */
+export function lackOf(input: NetworkPlanInput, state: DeviceState): Lack {
+  const { mtu: wanted, addresses } = input;
+  return {
+    mtu: state.mtu === wanted ? undefined : { found: state.mtu, wanted },
+    addresses: addresses.filter((one) => !state.addresses.includes(addressText(one))),
+    routes: routesToAdd(input).filter((one) => !state.routes.includes(formatPrefix(one))),
+  };
+}
+
+/** Whether there is anything to put back. */
+export function isLack({ mtu, addresses, routes }: Lack): boolean {
+  return mtu !== undefined || addresses.length > 0 || routes.length > 0;
+}
+
+/** The commands that put back what is missing; MTU first, because below 1280 the kernel takes no IPv6 address. */
+export function planRepair(device: string, { mtu, addresses, routes }: Lack): readonly IpCommand[] {
+  const link = mtu === undefined ? [] : [["link", "set", "dev", device, "mtu", `${mtu.wanted}`]];
   return [
-    ...input.addresses.map((one) => addressCommand("replace", one, input.device)),
-    ...routesToAdd(input).map((one) => routeCommand("add", one, input.device)),
+    ...link,
+    ...addresses.map((one) => addressCommand("replace", one, device)),
+    ...routes.map((one) => routeCommand("add", one, device)),
   ];
 }
 

@@ -1,12 +1,18 @@
 /**
  * Puts addresses, link and routes on the device, repairs them, and takes off what was put on.
  *
- * The plans are pure (network-plan.ts); this keeps which one applies. Repair follows a link that was
- * set down and up again: the kernel then has dropped the routes and the IPv6 addresses.
+ * The plans are pure (network-plan.ts); this keeps which one applies and runs it. When to repair is the
+ * watch's decision (device-watch.ts).
  */
 import { type DeviceState, parseDeviceState } from "./device-state.ts";
 import { type RunProcess, readIp, runIpBatch, runIpBatchForced } from "./ip-command.ts";
-import { type NetworkPlanInput, planNetwork, planRepair } from "./network-plan.ts";
+import {
+  type Lack,
+  lackOf,
+  type NetworkPlanInput,
+  planNetwork,
+  planRepair,
+} from "./network-plan.ts";
 
 /** The state of a device from `ip`; undefined where it does not exist. */
 export async function readDeviceState(
@@ -43,10 +49,14 @@ export class Network {
     await runIpBatch(planNetwork(this.#input, this.#before).up, this.#run);
   }
 
-  /** Puts back what a link that was down has lost; returns what `ip` said of the rest. */
-  async repair(): Promise<readonly string[]> {
-    const complaints = await runIpBatchForced(planRepair(this.#input), this.#run);
-    return complaints.filter((complaint) => !complaint.includes("File exists"));
+  /** What the device in this state lacks. */
+  lack(state: DeviceState): Lack {
+    return lackOf(this.#input, state);
+  }
+
+  /** Puts back what is missing; returns what `ip` said of failures. */
+  repair(lack: Lack): Promise<readonly string[]> {
+    return runIpBatchForced(planRepair(this.#input.device, lack), this.#run);
   }
 
   /** Takes off what `up` put on a device that stays; returns what `ip` said of failures. */

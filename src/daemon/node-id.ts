@@ -6,9 +6,10 @@
  * the file is written under another name and linked into place, which fails where one exists.
  */
 import { randomBytes } from "node:crypto";
-import { link, mkdir, open, readFile, rm } from "node:fs/promises";
+import { link, open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { codeOf, messageOf } from "./failure.ts";
+import { makeDirectory } from "./make-directory.ts";
 
 /** Bytes of a node id. */
 export const NODE_ID_BYTES = 16;
@@ -42,7 +43,7 @@ async function readId(path: string): Promise<Uint8Array | undefined> {
 }
 
 async function createId(stateDir: string, path: string): Promise<Uint8Array> {
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  makeDirectory(stateDir);
   const id = freshId();
   const draft = `${path}.${randomBytes(4).toString("hex")}`;
   try {

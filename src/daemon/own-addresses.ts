@@ -2,8 +2,8 @@
  * This host's addresses as the core needs them, from the operating system's list of interfaces.
  *
  * The core refuses an endpoint that is an own address with the own port: else a forged or mistaken
- * address would make a host talk to itself. The list shows only interfaces that are up, which also
- * tells whether the tunnel's link is.
+ * address would make a host talk to itself. The list shows only interfaces that are up and have an
+ * address, so it does not tell whether a link is up.
  */
 import type { NetworkInterfaceInfo } from "node:os";
 import { mapAddress, parseAddress } from "../core/prefix.ts";

@@ -14,14 +14,17 @@ export const CAP_NET_ADMIN = 12n;
 const TUN_PATH = "/dev/net/tun";
 
 /** Throws a DaemonError that names what is missing. */
-export async function checkPrivileges(paths = { status: "/proc/self/status", tun: TUN_PATH }) {
+export async function checkPrivileges(
+  paths = { status: "/proc/self/status", tun: TUN_PATH },
+  tryAccess: (path: string, mode: number) => Promise<void> = access,
+): Promise<void> {
   if (!hasCapability(await readFile(paths.status, "utf8"), CAP_NET_ADMIN)) {
     throw new DaemonError(
       "no permission to manage network devices: needs CAP_NET_ADMIN (run as root, or grant the capability)",
       EXIT.NO_PERMISSION,
     );
   }
-  await checkTunDevice(paths.tun);
+  await checkTunDevice(paths.tun, tryAccess);
 }
 
 /** Whether the CapEff line of a /proc/PID/status text has the capability of bit `bit`. */
@@ -30,9 +33,12 @@ export function hasCapability(statusText: string, bit: bigint): boolean {
   return hex !== undefined && ((BigInt(`0x${hex}`) >> bit) & 1n) === 1n;
 }
 
-async function checkTunDevice(path: string): Promise<void> {
+async function checkTunDevice(
+  path: string,
+  tryAccess: (path: string, mode: number) => Promise<void>,
+): Promise<void> {
   try {
-    await access(path, constants.R_OK | constants.W_OK);
+    await tryAccess(path, constants.R_OK | constants.W_OK);
   } catch (cause) {
     if (codeOf(cause) === "ENOENT") {
       throw new DaemonError(
@@ -41,6 +47,10 @@ async function checkTunDevice(path: string): Promise<void> {
         { cause },
       );
     }
-    throw new DaemonError(`no permission to open ${path}`, EXIT.NO_PERMISSION, { cause });
+    throw new DaemonError(
+      `no permission to open ${path}: needs read and write permission on it (chmod 0666 ${path}), or CAP_DAC_OVERRIDE`,
+      EXIT.NO_PERMISSION,
+      { cause },
+    );
   }
 }

@@ -5,9 +5,10 @@
  * $XDG_RUNTIME_DIR/iptun. The daemon and the CLI both ask here, so they agree. The trap: a Unix socket
  * path holds at most 107 bytes (man 7 unix).
  */
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { join } from "node:path";
-import { codeOf, DaemonError, EXIT, messageOf } from "./failure.ts";
+import { DaemonError } from "./failure.ts";
+import { makeDirectory } from "./make-directory.ts";
 
 /** Bytes of the longest Unix socket path. */
 export const LONGEST_SOCKET_PATH = 107;
@@ -47,12 +48,7 @@ export function controlSocketPath(
 
 /** Makes the directory (0700), or checks that an existing one is ours and closed to others' writes. */
 export function prepareRuntimeDir(directory: string, uid: number = here().uid): void {
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    const exitCode = codeOf(cause) === "EACCES" ? EXIT.NO_PERMISSION : EXIT.FAILURE;
-    throw new DaemonError(`cannot make ${directory}: ${messageOf(cause)}`, exitCode, { cause });
-  }
+  makeDirectory(directory);
   const stat = lstatSync(directory);
   if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o022) !== 0) {
     throw new DaemonError(

@@ -11,6 +11,7 @@ import type {
   PeerSnapshot,
   PlainEndpoint,
   SessionSnapshot,
+  SourceSnapshot,
   TunnelSnapshot,
 } from "../core/options.ts";
 import { formatAddress, formatEndpoint, formatPrefix } from "../core/prefix.ts";
@@ -63,6 +64,7 @@ export interface StatusDocument {
     readonly name: string;
     /** As "10.0.0.1/24". */
     readonly addresses: readonly string[];
+    /** The device's, which somebody may have changed. */
     readonly mtu: number;
     readonly listenPort: number;
     readonly isLinkUp: boolean;
@@ -77,6 +79,13 @@ export interface StatusDocument {
   readonly engine: EngineCounters;
 }
 
+/** A device's link. */
+export interface LinkState {
+  readonly isUp: boolean;
+  /** Bytes of the longest packet. */
+  readonly mtu: number;
+}
+
 /** What the document is made of. */
 export interface StatusInput {
   readonly version: string;
@@ -85,6 +94,8 @@ export interface StatusInput {
   readonly residentBytes: number;
   readonly config: Pick<Config, "interface" | "peers">;
   readonly features: EngineFeatures;
+  /** The device's own state. */
+  readonly link: LinkState;
   readonly snapshot: TunnelSnapshot;
   readonly counters: EngineCounters;
 }
@@ -101,22 +112,23 @@ export function statusDocument(input: StatusInput): StatusDocument {
     interface: {
       name: tunName,
       addresses: config.interface.addresses.map(addressText),
-      mtu: config.interface.mtu,
+      mtu: input.link.mtu,
       listenPort: udpPort,
-      isLinkUp: counters.isLinkUp,
+      isLinkUp: input.link.isUp,
     },
     features: offered,
     peers: snapshot.peers.map((peer) => peerStatus(peer, config.peers)),
     sessions: snapshot.sessions,
     drops: snapshot.drops,
     handshakeComputations: snapshot.handshakeComputations,
-    sources: snapshot.sources.map((source) => ({
-      address: formatAddress(source.address),
-      charged: source.charged,
-      refused: source.refused,
-    })),
+    sources: snapshot.sources.flatMap(sourceStatus),
     engine: counters,
   };
+}
+
+/** None for a source that was never refused: a genuine peer's challenge is charged as well. */
+function sourceStatus({ address, charged, refused }: SourceSnapshot): readonly SourceStatus[] {
+  return refused > 0 ? [{ address: formatAddress(address), charged, refused }] : [];
 }
 
 function peerStatus(peer: PeerSnapshot, configs: readonly PeerConfig[]): PeerStatus {

@@ -11,7 +11,7 @@ type IoOperation =
   | "open TUN device"
   | "read TUN device"
   | "write TUN device"
-  | "open UDP socket"
+  | "bind UDP socket"
   | "receive on UDP socket"
   | "send on UDP socket"
   | "watch descriptor";
@@ -51,6 +51,8 @@ const HINTS: Readonly<Partial<Record<IoOperation, Hints>>> = {
     ENOENT: "/dev/net/tun is missing; load the tun module: modprobe tun",
     ENODEV: "the kernel has no TUN driver; load the tun module: modprobe tun",
     ENXIO: "/dev/net/tun is not the TUN driver's node; load the tun module: modprobe tun",
+    ENOTTY:
+      "/dev/net/tun is not the TUN driver's node; delete it and load the tun module: modprobe tun",
     EBUSY: "another program holds this device",
     ENAMETOOLONG: "a device name has at most 15 bytes",
     EINVAL: "not a valid device name, or a device of this name exists and is no plain TUN device",
@@ -58,7 +60,7 @@ const HINTS: Readonly<Partial<Record<IoOperation, Hints>>> = {
   },
   "read TUN device": { EBADFD: "the device was deleted", ENODEV: "the device was deleted" },
   "write TUN device": { EBADFD: "the device was deleted", ENODEV: "the device was deleted" },
-  "open UDP socket": {
+  "bind UDP socket": {
     EADDRINUSE: "another program uses this port",
     EADDRNOTAVAIL: "no interface of this host has this address",
     EACCES: "a port below 1024 needs CAP_NET_BIND_SERVICE",

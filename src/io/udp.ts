@@ -7,6 +7,7 @@
  */
 
 import type { MessageBatch } from "../core/batch.ts";
+import { formatEndpoint } from "../core/prefix.ts";
 import { MESSAGE, MESSAGE_FIELDS } from "../core/rows.ts";
 import { IoError } from "./io-error.ts";
 import type { Native } from "./native.ts";
@@ -59,7 +60,7 @@ export function openUdp(native: Native, options: UdpOptions): UdpSocket {
   const { address, port, mark = 0, device = "", bufferBytes = UDP_BUFFER_BYTES } = options;
   const info = new Int32Array(4);
   const fd = native.udpOpen(address, port, mark, device, bufferBytes, info);
-  if (fd < 0) throw new IoError("open UDP socket", `on port ${port}`, native.errnoName(fd));
+  if (fd < 0) throw new IoError("bind UDP socket", wishText(options), native.errnoName(fd));
   return new UdpSocket(native, fd, info);
 }
 
@@ -158,6 +159,12 @@ export class UdpSocket {
   #failure(status: number, operation: "receive on UDP socket" | "send on UDP socket"): IoError {
     return new IoError(operation, `on port ${this.port}`, this.#native.errnoName(status));
   }
+}
+
+/** What was asked for: "to 192.0.2.1:1194 on device eth0". */
+function wishText({ address, port, device = "" }: UdpOptions): string {
+  const where = `to ${formatEndpoint({ address, port, scope: 0 })}`;
+  return device === "" ? where : `${where} on device ${device}`;
 }
 
 function statusOf(rows: Int32Array, base: number): number {

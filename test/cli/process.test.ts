@@ -114,6 +114,106 @@ describe("an exception that nobody handles", () => {
   });
 });
 
+describe("a signal that comes before the tunnel runs", () => {
+  const run = ["run", "--config", "/nonexistent.toml"] as const;
+  const implied = ["-c", "/nonexistent.toml"] as const;
+
+  it.each(["SIGTERM", "SIGINT", "SIGQUIT"])("%s ends a tunnel's start with 0", (signal) => {
+    for (const args of [run, implied]) {
+      const ended = early(`process.kill(process.pid, "${signal}")`, ...args);
+      expect(ended).toMatchObject({ status: 0, signal: null, stderr: "" });
+    }
+  });
+
+  it.each(["SIGHUP", "SIGUSR1", "SIGUSR2"])("%s does not stop a tunnel's start", (signal) => {
+    for (const args of [run, implied]) {
+      const ended = early(`process.kill(process.pid, "${signal}")`, ...args);
+      expect(ended).toMatchObject({ status: 78, signal: null });
+    }
+  });
+
+  it.each(["SIGTERM", "SIGINT", "SIGHUP"])("%s ends another command by signal", (signal) => {
+    for (const args of [["--config", "f", "check"], ["keygen"]]) {
+      const ended = early(`process.kill(process.pid, "${signal}")`, ...args);
+      expect(ended).toMatchObject({ status: null, signal, stdout: "" });
+    }
+  });
+
+  it("is listened for before anything is loaded", () => {
+    const files = new ConfigFiles();
+    const preload = files.write("say.mjs", SAY_WHEN_LISTENED_FOR);
+    const { stderr } = spawn([`--import=${preload}`, MAIN, ...run], { NODE_DEBUG: "module,esm" });
+    const heard = stderr.indexOf("listens for SIGTERM");
+    expect(heard).toBeGreaterThan(-1);
+    expect(stderr.indexOf("node_modules/commander")).toBeGreaterThan(heard);
+  });
+});
+
+describe("a debugger", () => {
+  it("that SIGUSR1 opened before the first statement is closed", () => {
+    const { stdout, stderr } = debugged(OPEN_BY_SIGNAL, "--version");
+    expect(stderr).toContain("Debugger listening on");
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+\nat exit: undefined\n$/);
+  });
+
+  it("that opens while the program loads is closed by the daemon, which says so", () => {
+    const files = new ConfigFiles();
+    const file = files.write("c.toml", configText());
+    const { status, stdout, stderr } = debugged(OPEN_WHILE_LOADING, "run", "--config", file);
+    expect(status).toBeGreaterThan(0);
+    expect(stderr).toContain("Debugger listening on");
+    expect(stderr).toMatch(/ warn Node's debugger had been opened .*: closed it\n/);
+    expect(stdout).toBe("at exit: undefined\n");
+  });
+});
+
+/** Runs the code just after the first statement of main.ts, when its listeners are in place. */
+function early(code: string, ...args: readonly string[]): SpawnSyncReturns<string> {
+  const preload = new ConfigFiles().write(
+    "early.mjs",
+    `process.on("newListener", (event) => {
+      if (event === "SIGUSR1") queueMicrotask(() => { ${code}; });
+    });`,
+  );
+  return spawn([`--import=${preload}`, MAIN, ...args], {});
+}
+
+/** Runs the code first; no tunnel can start, because the runtime directory is a file. */
+function debugged(code: string, ...args: readonly string[]): SpawnSyncReturns<string> {
+  const files = new ConfigFiles();
+  const preload = files.write("debugger.mjs", code);
+  const node = ["--inspect-port=127.0.0.1:0", `--import=${preload}`];
+  return spawn([...node, MAIN, ...args], { RUNTIME_DIRECTORY: preload });
+}
+
+const SAY_AT_EXIT = `
+import { open, url } from "node:inspector";
+import { writeSync } from "node:fs";
+process.on("exit", () => writeSync(1, "at exit: " + url() + "\\n"));
+`;
+
+const OPEN_BY_SIGNAL = `${SAY_AT_EXIT}
+process.kill(process.pid, "SIGUSR1");
+while (url() === undefined) await new Promise((resolve) => setImmediate(resolve));
+`;
+
+/** The turn of the loop after main.ts has looked. */
+const OPEN_WHILE_LOADING = `${SAY_AT_EXIT}
+const onListener = (event) => {
+  if (event !== "SIGUSR1") return;
+  process.off("newListener", onListener);
+  queueMicrotask(() => open(0, "127.0.0.1"));
+};
+process.on("newListener", onListener);
+`;
+
+const SAY_WHEN_LISTENED_FOR = `
+import { writeSync } from "node:fs";
+process.on("newListener", (event) => {
+  if (event === "SIGTERM") writeSync(2, "listens for SIGTERM\\n");
+});
+`;
+
 const THROW_ONCE_LISTENED_FOR = `
 process.on("newListener", (event) => {
   if (event === "uncaughtException") setImmediate(() => { throw new Error("boom\\nline two"); });

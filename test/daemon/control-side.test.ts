@@ -1,114 +1,16 @@
 /**
- * The control side over a fake engine, a fake `ip` and manual timers: start, events, polls, stop.
+ * The control side over a fake engine, a fake `ip` and manual timers: events, polls, stop.
  */
-import { mkdtemp, rm, stat } from "node:fs/promises";
-import type { NetworkInterfaceInfo } from "node:os";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Config } from "../../src/config/config.ts";
+import { stat } from "node:fs/promises";
+import { describe, expect, it } from "vitest";
 import { dropCounters } from "../../src/core/drop-reason.ts";
 import { fetchStatus } from "../../src/daemon/control-client.ts";
-import { ControlSide, INTERFACE_POLL_MS, TRACE_POLL_MS } from "../../src/daemon/control-side.ts";
+import { INTERFACE_POLL_MS, TRACE_POLL_MS } from "../../src/daemon/control-side.ts";
 import { DROP_SUMMARY_MS } from "../../src/daemon/drop-summary.ts";
-import type { RunProcess } from "../../src/daemon/ip-command.ts";
-import type { NodeId } from "../../src/daemon/node-id.ts";
-import type { Interfaces } from "../../src/daemon/own-addresses.ts";
-import { config, peerConfig } from "./config.ts";
-import { FakeEngine } from "./fake-engine.ts";
-import { memoryLog } from "./log.ts";
-import { FEATURES, tunnelSnapshot } from "./snapshot.ts";
-import { ManualTimers, settle } from "./timers.ts";
-
-let directory = "";
-let running: ControlSide | undefined;
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), "iptun-side-"));
-});
-afterEach(async () => {
-  await running?.stop();
-  running = undefined;
-  await rm(directory, { recursive: true });
-});
-
-describe("starting", () => {
-  it("opens the engine, configures the device and says so", async () => {
-    const rig = setUp();
-
-    await rig.side.start();
-
-    expect(rig.engine.start?.tun).toEqual({ name: "iptun0", mtu: 1420 });
-    expect(rig.ip.at(-1)).toContain("addr add 10.0.0.1/24 dev iptun0");
-    expect(rig.log.lines).toContain("info iptun0 is up, listening on UDP port 1194");
-  });
-
-  it("gives the keys to the engine and keeps none", async () => {
-    const key = new Uint8Array(32).fill(7);
-    const rig = setUp({ config: config({ peers: [peerConfig({ keys: [key] })] }) });
-
-    await rig.side.start();
-
-    expect(rig.engine.start?.peers[0]?.keys).toEqual([new Uint8Array(32).fill(7)]);
-    expect(key).toEqual(new Uint8Array(32));
-  });
-
-  it("warns where the node id is not kept", async () => {
-    const rig = setUp({ nodeId: { id: new Uint8Array(16), warning: "node id is not kept" } });
-
-    await rig.side.start();
-
-    expect(rig.log.lines).toContain("warn node id is not kept");
-  });
-
-  it("fails with the engine's line, and stops without waiting for it", async () => {
-    const rig = setUp();
-    rig.engine.answers = false;
-    const start = rig.side.start();
-    await rig.untilSpawned();
-
-    rig.engine.report({ kind: "fatal", message: "no device", exitCode: 4, detail: undefined });
-
-    await expect(start).rejects.toMatchObject({ message: "no device", exitCode: 4 });
-    await rig.side.stop();
-    await expect(stat(rig.socketPath)).rejects.toThrow("ENOENT");
-  });
-
-  it("fails where the device cannot be configured", async () => {
-    const rig = setUp({
-      ip: (args) =>
-        args[0] === "-batch"
-          ? { exitCode: 2, stderr: "RTNETLINK answers: File exists\nCommand failed -:4\n" }
-          : { exitCode: 1 },
-    });
-
-    await expect(rig.side.start()).rejects.toThrow(
-      "'ip route add 10.9.0.0/16 dev iptun0' failed: File exists",
-    );
-  });
-
-  it("installs no route where routes are off", async () => {
-    const rig = setUp({ config: config({ interface: { routes: false } }) });
-
-    await rig.side.start();
-
-    expect(rig.ip.at(-1)).not.toContain("route add");
-  });
-
-  it("that was stopped meanwhile configures nothing", async () => {
-    const rig = setUp();
-    rig.engine.answers = false;
-    const start = rig.side.start();
-    await rig.untilSpawned();
-
-    const stop = rig.side.stop();
-    rig.engine.report({ kind: "ready", features: FEATURES });
-    rig.engine.report({ kind: "stopped" });
-    await Promise.all([start, stop]);
-
-    expect(rig.ip.some((call) => call.includes("addr add"))).toBe(false);
-    expect(rig.timers.delays()).toEqual([]);
-  });
-});
+import { config } from "./config.ts";
+import { attached, info, setUp, UP, WHOLE, withHost } from "./control-rig.ts";
+import { tunnelSnapshot } from "./snapshot.ts";
+import { settle } from "./timers.ts";
 
 describe("the status", () => {
   it("is served on the control socket", async () => {
@@ -219,23 +121,43 @@ describe("the poll of interfaces", () => {
     ]);
   });
 
-  it("reports a link that is down once, and repairs it when it is up again", async () => {
+  it("reports a link that is down once, and puts back what it lost when it is up again", async () => {
     const rig = setUp();
     await rig.side.start();
-    rig.world.interfaces = {};
+    rig.world.state = { ...WHOLE, isUp: false, mtu: 1300, routes: [] };
     await rig.timers.fire(INTERFACE_POLL_MS);
     await rig.timers.fire(INTERFACE_POLL_MS);
     const status = await rig.side.status();
 
-    rig.world.interfaces = UP;
+    rig.world.state = { ...rig.world.state, isUp: true };
     await rig.timers.fire(INTERFACE_POLL_MS);
 
     expect(rig.log.lines.filter((line) => line.includes("link"))).toEqual([
       "warn link iptun0 is down: packets are dropped until it is up",
       "info link iptun0 is up again",
     ]);
-    expect(status.interface.isLinkUp).toBe(false);
-    expect(rig.ip.at(-1)).toMatch(/^-force -batch - < addr replace 10.0.0.1\/24 dev iptun0/);
+    expect(status.interface).toMatchObject({ isLinkUp: false, mtu: 1300 });
+    expect(rig.ip.at(-1)).toBe(
+      "-force -batch - < link set dev iptun0 mtu 1420, route add 10.9.0.0/16 dev iptun0",
+    );
+  });
+
+  it("looks after a device without addresses too", async () => {
+    const rig = setUp({ config: config({ interface: { addresses: [] } }) });
+    await rig.side.start();
+    rig.world.state = { ...WHOLE, addresses: [], routes: [] };
+
+    await rig.timers.fire(INTERFACE_POLL_MS);
+
+    expect(rig.ip.at(-1)).toBe("-force -batch - < route add 10.9.0.0/16 dev iptun0");
+  });
+
+  it("leaves the status to engine and configuration where the device has lost its name", async () => {
+    const rig = setUp();
+    await rig.side.start();
+    rig.world.state = undefined;
+
+    expect((await rig.side.status()).interface).toMatchObject({ isLinkUp: true, mtu: 1420 });
   });
 
   it("takes the engine's word for a link that is down", async () => {
@@ -331,9 +253,7 @@ describe("the end", () => {
   });
 
   it("takes off what was put on an attached device", async () => {
-    const rig = setUp({
-      ip: (args) => ({ stdout: args[1] === "addr" ? '[{"flags":["UP"],"mtu":1500}]' : "" }),
-    });
+    const rig = setUp({ ip: attached });
     await rig.side.start();
 
     await rig.side.stop();
@@ -341,66 +261,3 @@ describe("the end", () => {
     expect(rig.ip.at(-1)).toMatch(/^-force -batch - < route del 10.9.0.0\/16 dev iptun0/);
   });
 });
-
-const UP: Interfaces = { lo: [info("127.0.0.1")], iptun0: [info("10.0.0.1")] };
-
-interface Options {
-  readonly config?: Config;
-  readonly nodeId?: NodeId;
-  readonly answers?: readonly (readonly string[] | Error)[];
-  readonly ip?: (args: readonly string[]) => {
-    readonly exitCode?: number;
-    readonly stdout?: string;
-    readonly stderr?: string;
-  };
-}
-
-function setUp(options: Options = {}) {
-  const engine = new FakeEngine();
-  const timers = new ManualTimers();
-  const log = memoryLog();
-  const ip: string[] = [];
-  const asked: string[] = [];
-  const answers = [...(options.answers ?? [])];
-  const socketPath = join(directory, "iptun0.sock");
-  const world = { interfaces: UP };
-  const answerIp = options.ip ?? ((args) => ({ exitCode: args[0] === "-j" ? 1 : 0 }));
-  const runProcess: RunProcess = async (_file, args, input) => {
-    ip.push(`${args.join(" ")} < ${input.trim().split("\n").join(", ")}`);
-    return { exitCode: 0, stdout: "", stderr: "", startError: undefined, ...answerIp(args) };
-  };
-  const rig = {
-    ...{ engine, timers, log, ip, asked, socketPath, world },
-    untilSpawned: async () => {
-      while (engine.start === undefined) await settle();
-    },
-    side: new ControlSide(options.config ?? config(), log, {
-      spawn: engine.spawn,
-      runProcess,
-      lookup: async (host, family) => {
-        asked.push(`${host} ${family}`);
-        const answer = answers.shift() ?? new Error("no answer was prepared");
-        if (answer instanceof Error) throw answer;
-        return answer;
-      },
-      interfaces: () => world.interfaces,
-      loadNodeId: async () => options.nodeId ?? { id: new Uint8Array(16), warning: undefined },
-      socketPath,
-      startTimer: timers.start,
-      nowMs: () => timers.nowMs,
-      residentBytes: () => 1_000,
-      version: "0.1.0",
-      pid: 42,
-    }),
-  };
-  running = rig.side;
-  return rig;
-}
-
-function withHost(host: string): Config {
-  return config({ peers: [peerConfig({ endpoint: { host, port: 1194 } })] });
-}
-
-function info(address: string): NetworkInterfaceInfo {
-  return { address, netmask: "", mac: "", internal: false, cidr: null, family: "IPv4" };
-}

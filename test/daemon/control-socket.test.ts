@@ -193,6 +193,7 @@ const DOCUMENT: StatusDocument = statusDocument({
   residentBytes: 1_000,
   config: config(),
   features: FEATURES,
+  link: { isUp: true, mtu: 1420 },
   snapshot: tunnelSnapshot(),
   counters: COUNTERS,
 });

@@ -34,11 +34,14 @@ describe("a summary of drops", () => {
     expect(lines.map(({ reason, count }) => [reason, count])).toEqual([["forged", 7]]);
   });
 
-  it("keeps what belongs to every first contact to the debug level", () => {
-    const lines = new DropSummary().lines({ ...dropCounters(), challenged: 1 });
+  it.each(["challenged", "multicast"] as const)(
+    "keeps what belongs to a healthy tunnel to the debug level (%s)",
+    (reason) => {
+      const lines = new DropSummary().lines({ ...dropCounters(), [reason]: 1 });
 
-    expect(lines.map(({ level }) => level)).toEqual(["debug"]);
-  });
+      expect(lines.map(({ level }) => level)).toEqual(["debug"]);
+    },
+  );
 
   it("is empty where nothing grew", () => {
     const summary = new DropSummary();

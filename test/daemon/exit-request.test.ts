@@ -5,7 +5,7 @@ import { listenForExit } from "../../src/daemon/exit-request.ts";
 import { memoryLog } from "./log.ts";
 
 describe("a signal", () => {
-  it.each(["SIGTERM", "SIGINT"])("%s asks for an end with code 0", async (signal) => {
+  it.each(["SIGTERM", "SIGINT", "SIGQUIT"])("%s asks for an end with code 0", async (signal) => {
     const { process, request, log } = setUp();
 
     process.emit(signal, signal);
@@ -15,19 +15,25 @@ describe("a signal", () => {
     expect(log.lines).toEqual([`info ${signal}: stopping`]);
   });
 
-  it("that comes a second time ends at once", () => {
-    const { process } = setUp();
+  it("that comes again changes nothing", async () => {
+    const { process, request, log } = setUp();
 
-    process.emit("SIGINT", "SIGINT");
-    process.emit("SIGTERM", "SIGTERM");
+    for (const signal of ["SIGINT", "SIGTERM", "SIGTERM"]) process.emit(signal, signal);
 
-    expect(process.exits).toEqual([1]);
+    expect(await request.requested).toBe(0);
+    expect(process.exits).toEqual([]);
+    expect(log.lines).toEqual([
+      "info SIGINT: stopping",
+      "debug SIGTERM: already stopping",
+      "debug SIGTERM: already stopping",
+    ]);
   });
 
-  it.each(["SIGHUP", "SIGUSR1"])("%s ends nothing", async (signal) => {
-    const { process, request } = setUp();
+  it.each(["SIGHUP", "SIGUSR1", "SIGUSR2"])("%s is logged and ends nothing", async (signal) => {
+    const { process, request, log } = setUp();
 
     process.emit(signal, signal);
+    expect(log.lines).toHaveLength(1);
     process.emit("SIGTERM", "SIGTERM");
 
     expect(await request.requested).toBe(0);
@@ -68,6 +74,16 @@ describe("an exception that nobody handled", () => {
     expect(process.exits).toEqual([1]);
   });
 
+  it("sets a code that a later signal does not change", async () => {
+    const { process, request } = setUp();
+
+    process.emit("uncaughtException", new Error("boom"));
+    process.emit("SIGTERM", "SIGTERM");
+
+    expect(await request.requested).toBe(1);
+    expect(process.exits).toEqual([]);
+  });
+
   it("is not also handled by who listened before", () => {
     const { process, earlier } = setUp();
 
@@ -86,6 +102,19 @@ it("released, the listeners of before are back", () => {
 
   expect(earlier).toEqual(["late"]);
   expect(log.lines).toEqual([]);
+});
+
+it("a signal has a listener at every moment, or it would end the process", () => {
+  const process = new FakeProcess();
+  process.on("SIGTERM", () => {});
+  const counts: number[] = [];
+  process.on("removeListener", () => counts.push(process.listenerCount("SIGTERM")));
+
+  const request = listenForExit(memoryLog(), process);
+  request.release();
+
+  expect(counts.length).toBeGreaterThan(1);
+  expect(Math.min(...counts)).toBe(1);
 });
 
 class FakeProcess extends EventEmitter {

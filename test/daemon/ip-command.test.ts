@@ -60,8 +60,17 @@ describe("a batch", () => {
     });
 
     await expect(runIpBatch(COMMANDS, ip.run)).rejects.toMatchObject({
-      message: "'ip route add 10.9.0.0/16 dev iptun0' failed: File exists",
+      message:
+        "'ip route add 10.9.0.0/16 dev iptun0' failed: File exists (another device has this route: change allowed_ips, or set routes = false)",
       exitCode: 1,
+    });
+  });
+
+  it("that fails for an address that is there has no advice about routes", async () => {
+    const ip = fakeIp({ exitCode: 1, stderr: "Error: File exists\nCommand failed -:1\n" });
+
+    await expect(runIpBatch(COMMANDS, ip.run)).rejects.toMatchObject({
+      message: "'ip addr add 10.0.0.1/24 dev iptun0' failed: File exists",
     });
   });
 

@@ -5,6 +5,8 @@ import { describe, expect, it } from "vitest";
 import type { DeviceState } from "../../src/daemon/device-state.ts";
 import {
   addressText,
+  isLack,
+  lackOf,
   type NetworkPlanInput,
   planNetwork,
   planRepair,
@@ -84,13 +86,47 @@ describe("an attached device", () => {
 });
 
 describe("a repair", () => {
-  it("puts addresses and routes back and leaves the link alone", () => {
-    expect(texts(planRepair(input()))).toEqual([
+  it("puts back all that is missing, MTU first, and never sets the link up", () => {
+    const lack = lackOf(input(), { isUp: true, mtu: 1000, addresses: [], routes: [] });
+
+    expect(texts(planRepair("iptun0", lack))).toEqual([
+      "link set dev iptun0 mtu 1420",
       "addr replace 10.0.0.1/24 dev iptun0",
       "addr replace fd00::1/64 dev iptun0 nodad",
       "route add 10.9.0.0/16 dev iptun0",
       "route add 2001:db8::/32 dev iptun0",
     ]);
+  });
+
+  it("puts back only what is missing", () => {
+    const lack = lackOf(input(), {
+      isUp: true,
+      mtu: 1420,
+      addresses: ["10.0.0.1/24", "fd00::1/64"],
+      routes: ["2001:db8::/32"],
+    });
+
+    expect(texts(planRepair("iptun0", lack))).toEqual(["route add 10.9.0.0/16 dev iptun0"]);
+  });
+
+  it("of routes needs no address", () => {
+    const lack = lackOf(input({ addresses: [] }), {
+      isUp: true,
+      mtu: 1420,
+      addresses: [],
+      routes: [],
+    });
+
+    expect(lack.routes).toHaveLength(2);
+  });
+
+  it("is not needed for default routes, connected ones, and what others have put there", () => {
+    const wanted = input({ routes: [prefix("0.0.0.0/0"), prefix("10.0.0.0/25")] });
+    const addresses = ["10.0.0.1/24", "fd00::1/64", "172.16.0.1/12"];
+
+    const lack = lackOf(wanted, { isUp: true, mtu: 1420, addresses, routes: ["10.1.0.0/16"] });
+
+    expect(isLack(lack)).toBe(false);
   });
 });
 

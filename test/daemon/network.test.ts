@@ -78,11 +78,13 @@ describe("the network of a device", () => {
     expect(ip.calls).toEqual([]);
   });
 
-  it("is repaired without complaint about what is still there", async () => {
-    const stderr = "RTNETLINK answers: File exists\nCommand failed -:2\nRTNETLINK answers: Busy\n";
+  it("is repaired in one batch that goes on after a failure", async () => {
+    const stderr = "RTNETLINK answers: Busy\nCommand failed -:2\n";
     const ip = fakeIp(() => ({ exitCode: 1, stderr }));
+    const network = new Network(INPUT, undefined, ip.run);
+    const lack = network.lack({ isUp: true, mtu: 1420, addresses: [], routes: [] });
 
-    const complaints = await new Network(INPUT, undefined, ip.run).repair();
+    const complaints = await network.repair(lack);
 
     expect(ip.calls).toEqual([
       "-force -batch - < addr replace 10.0.0.1/24 dev iptun0, route add 10.9.0.0/16 dev iptun0",

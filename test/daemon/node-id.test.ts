@@ -3,7 +3,7 @@
  */
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadNodeId } from "../../src/daemon/node-id.ts";
 
@@ -15,7 +15,7 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 
 describe("a node id", () => {
   it("is made on first use, readable by its owner alone", async () => {
-    const state = join(directory, "deep", "state");
+    const state = join(directory, "state");
 
     const { id, warning } = await loadNodeId(state, "iptun0");
 
@@ -82,6 +82,19 @@ describe("a node id that cannot be kept", () => {
 
     expect(id.length).toBe(16);
     expect(warning).toContain("node id is not kept");
+  });
+
+  it.each([
+    ["its parent is missing", "a/b", "/a does not exist or takes no directories"],
+    [
+      "the kernel takes none there",
+      "/proc/iptun-x",
+      "/proc does not exist or takes no directories",
+    ],
+  ])("because %s is random, with a warning", async (_name, state, words) => {
+    const { warning } = await loadNodeId(resolve(directory, state), "iptun0");
+
+    expect(warning).toContain(words);
   });
 
   it("because the state directory cannot be made is random, with a warning", async () => {

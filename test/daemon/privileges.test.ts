@@ -56,6 +56,16 @@ describe("the check", () => {
     });
   });
 
+  it("names the remedy where the node may not be opened, with exit code 4", async () => {
+    const paths = await files("CapEff:\t0000000000001000\n");
+    const refuse = () => Promise.reject(Object.assign(new Error("no"), { code: "EACCES" }));
+
+    await expect(checkPrivileges(paths, refuse)).rejects.toMatchObject({
+      message: expect.stringMatching(/no permission to open .*CAP_DAC_OVERRIDE/),
+      exitCode: 4,
+    });
+  });
+
   async function files(status: string) {
     const paths = { status: join(directory, "status"), tun: join(directory, "tun") };
     await writeFile(paths.status, status);

@@ -80,6 +80,12 @@ describe("preparing the directory", () => {
     expect(() => prepareRuntimeDir(join(parent, "link"), ME)).toThrow("must be a directory");
   });
 
+  it("does not try for ever where the kernel takes no directory", () => {
+    expect(() => prepareRuntimeDir("/proc/iptun-x", ME)).toThrow(
+      "cannot make /proc/iptun-x: /proc",
+    );
+  });
+
   it("says what is in the way", async () => {
     await writeFile(join(parent, "file"), "");
 

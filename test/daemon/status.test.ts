@@ -9,8 +9,8 @@ import { config, peerConfig, prefix } from "./config.ts";
 import { COUNTERS, FEATURES, peerSnapshot, tunnelSnapshot } from "./snapshot.ts";
 
 describe("the status document", () => {
-  it("describes process, interface and features", () => {
-    const document = statusDocument(input());
+  it("describes process, interface and features, the link as the device has it", () => {
+    const document = statusDocument(input({ link: { isUp: false, mtu: 1300 } }));
 
     expect(document).toMatchObject({
       version: "0.1.0",
@@ -20,9 +20,9 @@ describe("the status document", () => {
       interface: {
         name: "iptun0",
         addresses: ["10.0.0.1/24", "fd00::1/64"],
-        mtu: 1420,
+        mtu: 1300,
         listenPort: 1194,
-        isLinkUp: true,
+        isLinkUp: false,
       },
       engine: COUNTERS,
     });
@@ -89,6 +89,14 @@ describe("the status document", () => {
     expect(document.sources).toEqual([{ address: "192.0.2.9", charged: 5, refused: 2 }]);
   });
 
+  it("lists no source that was only charged, as a genuine peer is for its first handshake", () => {
+    const sources = [{ address: mapAddress(Uint8Array.of(192, 0, 2, 9)), charged: 1, refused: 0 }];
+
+    const document = statusDocument(input({ snapshot: tunnelSnapshot({ sources }) }));
+
+    expect(document.sources).toEqual([]);
+  });
+
   it("survives JSON unchanged and holds no key in any form", () => {
     const key = Uint8Array.from({ length: 32 }, (_, index) => index + 100);
     const given = input({ config: config({ peers: [peerConfig({ keys: [key] })] }) });
@@ -120,6 +128,7 @@ function input(changes: Partial<StatusInput> = {}): StatusInput {
     residentBytes: 1_000,
     config: config(),
     features: FEATURES,
+    link: { isUp: true, mtu: 1420 },
     snapshot: tunnelSnapshot(),
     counters: COUNTERS,
     ...changes,

@@ -11,8 +11,8 @@ describe("IoError", () => {
   });
 
   it("says no more than the errno where nothing better is known", () => {
-    const error = new IoError("open UDP socket", "on port 1194", "ENOMEM");
-    expect(error.message).toBe("cannot open UDP socket on port 1194: ENOMEM");
+    const error = new IoError("bind UDP socket", "to [::]:1194", "ENOMEM");
+    expect(error.message).toBe("cannot bind UDP socket to [::]:1194: ENOMEM");
     expect(error.hint).toBeUndefined();
   });
 
@@ -32,14 +32,15 @@ describe("IoError", () => {
     ["open TUN device", "ENOENT", "modprobe tun"],
     ["open TUN device", "ENODEV", "modprobe tun"],
     ["open TUN device", "EACCES", "/dev/net/tun"],
+    ["open TUN device", "ENOTTY", "not the TUN driver's node"],
     ["open TUN device", "EBUSY", "another program holds"],
     ["open TUN device", "ENAMETOOLONG", "15 bytes"],
     ["open TUN device", "EINVAL", "no plain TUN device"],
-    ["open UDP socket", "EADDRINUSE", "another program uses this port"],
-    ["open UDP socket", "EADDRNOTAVAIL", "no interface of this host"],
-    ["open UDP socket", "EACCES", "CAP_NET_BIND_SERVICE"],
-    ["open UDP socket", "EPERM", "CAP_NET_ADMIN"],
-    ["open UDP socket", "ENODEV", "does not exist"],
+    ["bind UDP socket", "EADDRINUSE", "another program uses this port"],
+    ["bind UDP socket", "EADDRNOTAVAIL", "no interface of this host"],
+    ["bind UDP socket", "EACCES", "CAP_NET_BIND_SERVICE"],
+    ["bind UDP socket", "EPERM", "CAP_NET_ADMIN"],
+    ["bind UDP socket", "ENODEV", "does not exist"],
   ] as const)("hints for %s, %s: %s", (operation, code, words) => {
     expect(new IoError(operation, "x", code).hint).toContain(words);
   });

@@ -1,6 +1,7 @@
 /** Which errors of the UDP socket pass and are counted, and which end the process. */
 import { describe, expect, it } from "vitest";
 import { type MessageBatch, messageBatch } from "../../src/core/batch.ts";
+import { mapAddress } from "../../src/core/prefix.ts";
 import { MESSAGE, MESSAGE_FIELDS } from "../../src/core/rows.ts";
 import { IoError } from "../../src/io/io-error.ts";
 import type { Native } from "../../src/io/native.ts";
@@ -36,13 +37,27 @@ describe("openUdp", () => {
     ]);
   });
 
-  it("names the port and a hint when it fails", () => {
-    const native = fakeNative({ udpOpen: () => errno("EADDRINUSE") });
-    const error = thrownBy(() => openUdp(native, { address: ANY, port: 1194 }));
+  it.each([
+    [
+      "EADDRINUSE",
+      { address: ANY },
+      "cannot bind UDP socket to [::]:1194: EADDRINUSE (another program uses this port)",
+    ],
+    [
+      "EADDRNOTAVAIL",
+      { address: mapAddress(Uint8Array.of(192, 0, 2, 77)) },
+      "cannot bind UDP socket to 192.0.2.77:1194: EADDRNOTAVAIL (no interface of this host has this address)",
+    ],
+    [
+      "ENODEV",
+      { address: mapAddress(new Uint8Array(4)), device: "eth7" },
+      "cannot bind UDP socket to 0.0.0.0:1194 on device eth7: ENODEV (the device to bind to does not exist)",
+    ],
+  ])("names address, port, device and a hint when it fails with %s", (code, options, message) => {
+    const native = fakeNative({ udpOpen: () => errno(code) });
+    const error = thrownBy(() => openUdp(native, { port: 1194, ...options }));
     expect(error).toBeInstanceOf(IoError);
-    expect((error as IoError).message).toBe(
-      "cannot open UDP socket on port 1194: EADDRINUSE (another program uses this port)",
-    );
+    expect(error).toMatchObject({ code, message });
   });
 });
 

@@ -1,0 +1,116 @@
+/** A control side over a fake engine, a fake `ip` and manual timers, stopped after each test. */
+import { mkdtemp, rm } from "node:fs/promises";
+import type { NetworkInterfaceInfo } from "node:os";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach } from "vitest";
+import type { Config } from "../../src/config/config.ts";
+import { ControlSide } from "../../src/daemon/control-side.ts";
+import type { DeviceState } from "../../src/daemon/device-state.ts";
+import type { RunProcess } from "../../src/daemon/ip-command.ts";
+import type { NodeId } from "../../src/daemon/node-id.ts";
+import type { Interfaces } from "../../src/daemon/own-addresses.ts";
+import { config, peerConfig } from "./config.ts";
+import { FakeEngine } from "./fake-engine.ts";
+import { memoryLog } from "./log.ts";
+import { ManualTimers, settle } from "./timers.ts";
+
+let directory = "";
+let running: ControlSide | undefined;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "iptun-side-"));
+});
+afterEach(async () => {
+  await running?.stop();
+  running = undefined;
+  await rm(directory, { recursive: true });
+});
+
+export const WHOLE: DeviceState = {
+  isUp: true,
+  mtu: 1420,
+  addresses: ["10.0.0.1/24", "fd00::1/64"],
+  routes: ["10.9.0.0/16"],
+};
+
+export const UP: Interfaces = { lo: [info("127.0.0.1")], iptun0: [info("10.0.0.1")] };
+
+interface Options {
+  readonly config?: Config;
+  readonly nodeId?: NodeId;
+  readonly answers?: readonly (readonly string[] | Error)[];
+  /** Told of each step of the start. */
+  readonly stopAt?: (call: string) => void;
+  readonly ip?: (args: readonly string[]) => {
+    readonly exitCode?: number;
+    readonly stdout?: string;
+    readonly stderr?: string;
+  };
+}
+
+export function setUp(options: Options = {}) {
+  const engine = new FakeEngine();
+  const timers = new ManualTimers();
+  const log = memoryLog();
+  const ip: string[] = [];
+  const asked: string[] = [];
+  const answers = [...(options.answers ?? [])];
+  const socketPath = join(directory, "iptun0.sock");
+  const world: { interfaces: Interfaces; state: DeviceState | undefined } = {
+    interfaces: UP,
+    state: WHOLE,
+  };
+  const answerIp = options.ip ?? ((args) => ({ exitCode: args[0] === "-j" ? 1 : 0 }));
+  const runProcess: RunProcess = async (_file, args, input) => {
+    ip.push(`${args.join(" ")} < ${input.trim().split("\n").join(", ")}`);
+    options.stopAt?.(args.join(" "));
+    return { exitCode: 0, stdout: "", stderr: "", startError: undefined, ...answerIp(args) };
+  };
+  const rig = {
+    /** Leaves a control side that hangs to itself. */
+    forget: () => {
+      running = undefined;
+    },
+    ...{ engine, timers, log, ip, asked, socketPath, world },
+    untilSpawned: async () => {
+      while (engine.start === undefined) await settle();
+    },
+    side: new ControlSide(options.config ?? config(), log, {
+      spawn: engine.spawn,
+      runProcess,
+      lookup: async (host, family) => {
+        asked.push(`${host} ${family}`);
+        const answer = answers.shift() ?? new Error("no answer was prepared");
+        if (answer instanceof Error) throw answer;
+        return answer;
+      },
+      interfaces: () => world.interfaces,
+      look: async () => world.state,
+      loadNodeId: async () => {
+        options.stopAt?.("node id");
+        return options.nodeId ?? { id: new Uint8Array(16), warning: undefined };
+      },
+      socketPath,
+      startTimer: timers.start,
+      nowMs: () => timers.nowMs,
+      residentBytes: () => 1_000,
+      version: "0.1.0",
+      pid: 42,
+    }),
+  };
+  running = rig.side;
+  return rig;
+}
+
+/** An `ip` that knows a device without addresses. */
+export function attached(args: readonly string[]) {
+  return { stdout: args[1] === "addr" ? '[{"flags":["UP"],"mtu":1500}]' : "" };
+}
+
+export function withHost(host: string): Config {
+  return config({ peers: [peerConfig({ endpoint: { host, port: 1194 } })] });
+}
+
+export function info(address: string): NetworkInterfaceInfo {
+  return { address, netmask: "", mac: "", internal: false, cidr: null, family: "IPv4" };
+}
