@@ -9,6 +9,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["test/netns/**"],
     testTimeout: 20_000,
+    // vitest leaves one core to itself, which is half of a small machine.
+    maxWorkers: "100%",
     coverage: {
       provider: "v8",
       include: ["src/core/**/*.ts"],

@@ -126,9 +126,13 @@ export function statusDocument(input: StatusInput): StatusDocument {
   };
 }
 
-/** None for a source that was never refused: a genuine peer's challenge is charged as well. */
+/** Charges from which a source is worth showing: a genuine peer pays for a challenge now and then. */
+const NOTABLE_CHARGES = 20;
+
+/** A source that was refused, or fails too often to be a genuine peer. */
 function sourceStatus({ address, charged, refused }: SourceSnapshot): readonly SourceStatus[] {
-  return refused > 0 ? [{ address: formatAddress(address), charged, refused }] : [];
+  const isNotable = refused > 0 || charged >= NOTABLE_CHARGES;
+  return isNotable ? [{ address: formatAddress(address), charged, refused }] : [];
 }
 
 function peerStatus(peer: PeerSnapshot, configs: readonly PeerConfig[]): PeerStatus {

@@ -80,17 +80,23 @@ describe("the status document", () => {
   });
 
   it("lists drops and sources", () => {
-    const sources = [{ address: mapAddress(Uint8Array.of(192, 0, 2, 9)), charged: 5, refused: 2 }];
+    const sources = [
+      { address: mapAddress(Uint8Array.of(192, 0, 2, 9)), charged: 5, refused: 2 },
+      { address: mapAddress(Uint8Array.of(192, 0, 2, 10)), charged: 20, refused: 0 },
+    ];
     const drops = { ...dropCounters(), forged: 3 };
 
     const document = statusDocument(input({ snapshot: tunnelSnapshot({ sources, drops }) }));
 
     expect(document.drops.forged).toBe(3);
-    expect(document.sources).toEqual([{ address: "192.0.2.9", charged: 5, refused: 2 }]);
+    expect(document.sources).toEqual([
+      { address: "192.0.2.9", charged: 5, refused: 2 },
+      { address: "192.0.2.10", charged: 20, refused: 0 },
+    ]);
   });
 
   it("lists no source that was only charged, as a genuine peer is for its first handshake", () => {
-    const sources = [{ address: mapAddress(Uint8Array.of(192, 0, 2, 9)), charged: 1, refused: 0 }];
+    const sources = [{ address: mapAddress(Uint8Array.of(192, 0, 2, 9)), charged: 19, refused: 0 }];
 
     const document = statusDocument(input({ snapshot: tunnelSnapshot({ sources }) }));
 
