@@ -13,6 +13,7 @@ import { deriveKeyRing, wipeKeyRing } from "../core/keys.ts";
 import { formatEndpoint, formatPrefix } from "../core/prefix.ts";
 import { loadSodium } from "../crypto/sodium.ts";
 import { addressText, planNetwork } from "../daemon/network-plan.ts";
+import { offloadState, offloadText } from "../daemon/offloads.ts";
 import { hostPortText } from "../daemon/status.ts";
 import { columns } from "./layout.ts";
 import type { Terminal } from "./terminal.ts";
@@ -45,6 +46,8 @@ interface Plan {
   /** Prefixes that get a route into the device. */
   readonly routes: readonly string[];
   readonly limits: Config["limits"];
+  /** Offloads that may be used; whether the kernel has them shows only when it runs. */
+  readonly offload: Config["offload"];
   readonly log: Config["log"];
   readonly warnings: readonly string[];
 }
@@ -95,6 +98,7 @@ function planOf(config: Config, crypto: HandshakeCrypto): Plan {
     peers: config.peers.map((peer) => peerPlan(peer, crypto)),
     routes: plannedRoutes(config),
     limits: config.limits,
+    offload: config.offload,
     log: config.log,
     warnings: configWarnings(config),
   };
@@ -117,10 +121,11 @@ function peerPlan(peer: Config["peers"][number], crypto: HandshakeCrypto): PeerP
 }
 
 /** The destinations of the daemon's own `ip route add` commands, for a device that does not exist yet. */
-function plannedRoutes({ interface: device, peers }: Config): readonly string[] {
+function plannedRoutes({ interface: device, peers, offload }: Config): readonly string[] {
   const routes = device.routes ? peers.flatMap((peer) => peer.allowedIps) : [];
   const { name, addresses, mtu } = device;
-  const { up } = planNetwork({ device: name, addresses, mtu, routes }, undefined);
+  const input = { device: name, addresses, mtu, routes, hasSuperPackets: offload.tso };
+  const { up } = planNetwork(input, undefined);
   return up.flatMap(([object, verb, destination = ""]) =>
     object === "route" && verb === "add" ? [destination] : [],
   );
@@ -140,6 +145,7 @@ function planText(plan: Plan): string {
         ["routes", routesText(plan)],
         ["fwmark", device.fwmark === 0 ? "none" : `0x${device.fwmark.toString(16)}`],
         ["state", device.stateDir],
+        ["offloads", offloadText(offloadState(plan.offload))],
         ["log", `${plan.log.level}, ${plan.log.format}`],
       ],
       2,

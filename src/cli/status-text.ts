@@ -4,6 +4,7 @@
  * Counters that are zero are left out, except a peer's traffic. Scripts read `status --json`.
  */
 import { DROP_REASONS } from "../core/drop-reason.ts";
+import { offloadText } from "../daemon/offloads.ts";
 import type { PeerStatus, StatusDocument } from "../daemon/status.ts";
 import { ageText, bytesText, columns, countText } from "./layout.ts";
 
@@ -27,9 +28,18 @@ function interfaceBlock(document: StatusDocument): string {
     ["addresses", device.addresses.join(", ") || "none"],
     ["mtu", `${device.mtu}`],
     ["listen", `UDP port ${device.listenPort}`],
+    ["offloads", offloadText(document.features)],
+    ...runRows(document),
     ["process", processText(document)],
   ];
   return `interface ${columns([[device.name]])}${columns(rows, 2)}`;
+}
+
+/** What became of runs that the kernel did not take as one message. */
+function runRows({ engine: { gsoFallbacks, plainRoutes } }: StatusDocument): readonly Row[] {
+  if (gsoFallbacks === 0) return [];
+  const where = plainRoutes === 0 ? "" : `; for now no runs to ${countText(plainRoutes, "remote")}`;
+  return [["gso", `${countText(gsoFallbacks, "run")} not taken, sent one by one${where}`]];
 }
 
 function processText({ pid, uptimeSeconds, residentBytes, version }: StatusDocument): string {

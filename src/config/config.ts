@@ -30,6 +30,18 @@ export interface PeerConfig {
   readonly roaming: Roaming;
 }
 
+/** Which offloads of the kernel may be used where it has them. */
+export interface OffloadConfig {
+  /** TCP super-packets from and towards the device. */
+  readonly tso: boolean;
+  /** UDP super-packets from and towards the device. */
+  readonly uso: boolean;
+  /** Runs of datagrams in one send. */
+  readonly gso: boolean;
+  /** Runs of datagrams in one receive. */
+  readonly gro: boolean;
+}
+
 export type LogLevel = "error" | "warn" | "info" | "debug";
 
 export interface Config {
@@ -52,5 +64,6 @@ export interface Config {
   };
   readonly peers: readonly PeerConfig[];
   readonly limits: LimitOptions;
+  readonly offload: OffloadConfig;
   readonly log: { readonly level: LogLevel; readonly format: "auto" | "text" | "json" };
 }

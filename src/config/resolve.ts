@@ -40,6 +40,7 @@ export function resolve(settings: Settings, context: ResolveContext): Config {
     interface: device,
     peers: peers.map((peer) => peerConfig(peer)),
     limits: limitOptions(settings.limits),
+    offload: settings.offload,
     log: settings.log,
   };
 }

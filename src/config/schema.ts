@@ -38,7 +38,7 @@ const interfaceSchema = z.strictObject(
     mtu: integer(MIN_MTU, MAX_MTU_IPV4).default(DEFAULT_MTU),
     listen: text('expected "address:port", such as "[::]:1194"').default("[::]:1194"),
     device: text("expected the name of a network device").default(""),
-    routes: z.boolean({ error: "expected true or false" }).default(true),
+    routes: flag().default(true),
     fwmark: integer(0, MAX_MARK).default(0),
     state_dir: text("expected an absolute path").default("/var/lib/iptun"),
   },
@@ -72,6 +72,16 @@ const limitsSchema = z.strictObject(
   { error: tableFault("expected a table: [limits]") },
 );
 
+const offloadSchema = z.strictObject(
+  {
+    tso: flag().default(true),
+    uso: flag().default(true),
+    gso: flag().default(true),
+    gro: flag().default(true),
+  },
+  { error: tableFault("expected a table: [offload]") },
+);
+
 const logSchema = z.strictObject(
   {
     level: choice(["error", "warn", "info", "debug"]).default("info"),
@@ -87,6 +97,7 @@ export const settingsSchema = z.strictObject({
     .array(peerSchema.nullable(), { error: "expected [[peer]], once for each peer" })
     .default([]),
   limits: limitsSchema.prefault({}),
+  offload: offloadSchema.prefault({}),
   log: logSchema.prefault({}),
 });
 
@@ -100,6 +111,7 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   interface: Object.keys(interfaceSchema.shape),
   peer: Object.keys(peerSchema.shape),
   limits: Object.keys(limitsSchema.shape),
+  offload: Object.keys(offloadSchema.shape),
   log: Object.keys(logSchema.shape),
 };
 
@@ -117,6 +129,10 @@ function texts(error: string, most = Number.MAX_SAFE_INTEGER) {
 
 function textOrTexts(error: string) {
   return z.union([z.string(), z.array(z.string()).min(1, { error })], { error });
+}
+
+function flag() {
+  return z.boolean({ error: "expected true or false" });
 }
 
 function integer(min: number, max: number, unit?: string) {

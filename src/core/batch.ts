@@ -13,6 +13,8 @@ export interface MessageBatch {
   /** Rows in use. */
   count: number;
   readonly capacity: number;
+  /** Set where the batch is filled: it ended because no more fits, so there may be more. */
+  isFull: boolean;
 }
 
 /** Inner packets; rows as in `PACKET`. */
@@ -22,14 +24,28 @@ export interface PacketBatch {
   /** Rows in use. */
   count: number;
   readonly capacity: number;
+  /** Set where the batch is filled: it ended because no more fits, so there may be more. */
+  isFull: boolean;
 }
 
 /** A message batch of `capacity` rows over `arena`. */
 export function messageBatch(arena: Uint8Array, capacity: number): MessageBatch {
-  return { arena, rows: new Int32Array(capacity * MESSAGE_FIELDS), count: 0, capacity };
+  return {
+    arena,
+    rows: new Int32Array(capacity * MESSAGE_FIELDS),
+    count: 0,
+    capacity,
+    isFull: false,
+  };
 }
 
 /** A packet batch of `capacity` rows over `arena`. */
 export function packetBatch(arena: Uint8Array, capacity: number): PacketBatch {
-  return { arena, rows: new Int32Array(capacity * PACKET_FIELDS), count: 0, capacity };
+  return {
+    arena,
+    rows: new Int32Array(capacity * PACKET_FIELDS),
+    count: 0,
+    capacity,
+    isFull: false,
+  };
 }

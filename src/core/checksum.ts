@@ -7,6 +7,7 @@
  * The trap: in one's complement 0 and 0xffff are the same number, but a UDP checksum field of 0 means
  * "none" (RFC 768; forbidden in IPv6, RFC 8200 §8.1). So a result of 0 is written as 0xffff.
  */
+import { IPV4, IPV4_HEADER_BYTES } from "./inner-packet.ts";
 
 /**
  * Finishes a checksum whose field holds the folded pseudo-header sum: sums from `checksumStart` to the
@@ -46,4 +47,18 @@ export function checksumOf(sum: number): number {
 export function writeUint16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >> 8;
   bytes[at + 1] = value & 0xff;
+}
+
+/** Adds a number below 65,536 to the 16-bit one's complement sum at `field`, such as the folded pseudo-header sum when a length grows. */
+export function addToSum(bytes: Uint8Array, field: number, added: number): void {
+  const sum = (((bytes[field] ?? 0) << 8) | (bytes[field + 1] ?? 0)) + added;
+  writeUint16(bytes, field, sum > 0xffff ? sum - 0xffff : sum);
+}
+
+/** Writes the total length of an IPv4 header without options, and its header checksum anew (RFC 791 §3.1). */
+export function writeIpv4Length(bytes: Uint8Array, offset: number, total: number): void {
+  writeUint16(bytes, offset + IPV4.TOTAL_LENGTH, total);
+  writeUint16(bytes, offset + IPV4.CHECKSUM, 0);
+  const sum = addBytes(0, bytes, offset, offset + IPV4_HEADER_BYTES);
+  writeUint16(bytes, offset + IPV4.CHECKSUM, checksumOf(sum));
 }

@@ -109,7 +109,7 @@ export function receiveResp(state: State, resp: Uint8Array, now: Instant): DropR
   });
   if (session === undefined) return "key_table_full";
   endAttempt(state, peer);
-  noteHeard(peer, { isCurrent: false, isPacket: false }, now);
+  noteHeard(peer, false, false, now);
   confirmSession(state, session, now);
   if (session === peer.current || peer.endpoint === undefined) adopt(state, pending, now);
   if (session.isEnded) return undefined;

@@ -20,10 +20,46 @@ export const IPV4_DESTINATION = 16;
 export const IPV6_SOURCE = 8;
 export const IPV6_DESTINATION = 24;
 
-/** IANA protocol numbers. */
+/** Offsets of other fields in the IPv4 header. */
+export const IPV4 = { TOTAL_LENGTH: 2, ID: 4, FRAGMENT: 6, TTL: 8, CHECKSUM: 10 } as const;
+/** The 16 bits at FRAGMENT of a whole packet with DF set. */
+export const IPV4_DONT_FRAGMENT = 0x4000;
+/** Offsets of other fields in the IPv6 header. */
+export const IPV6 = { PAYLOAD_LENGTH: 4, NEXT_HEADER: 6 } as const;
+
+/** IANA protocol number of TCP (RFC 9293). */
+export const TCP = 6;
+/** Offsets in the TCP header (RFC 9293 §3.1). FLAGS: 4 bits of header words, then flags; FLAGS_LOW: the low 8 flags. */
+export const TCP_FIELD = {
+  SEQUENCE: 4,
+  ACKNOWLEDGMENT: 8,
+  FLAGS: 12,
+  FLAGS_LOW: 13,
+  CHECKSUM: 16,
+  URGENT: 18,
+} as const;
+/** Bits at FLAGS_LOW. */
+export const TCP_FLAG = {
+  FIN: 0x01,
+  SYN: 0x02,
+  RST: 0x04,
+  PSH: 0x08,
+  ACK: 0x10,
+  URG: 0x20,
+  CWR: 0x80,
+} as const;
+/** Bytes of a TCP header without options. */
+export const TCP_HEADER_BYTES = 20;
+
+/** IANA protocol number of UDP (RFC 768). */
+export const UDP = 17;
+/** Offsets in the UDP header. */
+export const UDP_FIELD = { LENGTH: 4, CHECKSUM: 6 } as const;
+/** Bytes of a UDP header. */
+export const UDP_HEADER_BYTES = 8;
+
+/** IANA protocol numbers of the extension headers. */
 const HOP_BY_HOP = 0;
-const TCP = 6;
-const UDP = 17;
 const ROUTING = 43;
 const FRAGMENT = 44;
 const AUTHENTICATION = 51;
@@ -37,12 +73,6 @@ const EXTENSION_HEADERS: ReadonlySet<number> = new Set([
   DESTINATION_OPTIONS,
 ]);
 
-/** RFC 9293 §3.1, without options. */
-const TCP_HEADER_BYTES = 20;
-const TCP_CHECKSUM_OFFSET = 16;
-/** RFC 768. */
-const UDP_HEADER_BYTES = 8;
-const UDP_CHECKSUM_OFFSET = 6;
 /** The smallest extension header, and the size of a fragment header. */
 const MIN_EXTENSION_BYTES = 8;
 /** BOUNDED: extension headers followed. RFC 8200 §4.1 lists six places in its recommended order. */
@@ -108,7 +138,7 @@ export function findUpperLayer(
   if (family === 4) readUpperLayer4(bytes, offset, upper);
   else if (!walkExtensions(bytes, offset, length, upper)) return false;
   upper.checksumOffset =
-    upper.protocol === TCP ? TCP_CHECKSUM_OFFSET : upper.protocol === UDP ? UDP_CHECKSUM_OFFSET : 0;
+    upper.protocol === TCP ? TCP_FIELD.CHECKSUM : upper.protocol === UDP ? UDP_FIELD.CHECKSUM : 0;
   return true;
 }
 

@@ -20,17 +20,12 @@ export function noteSent(peer: Peer, expectsAnswer: boolean, now: Instant): void
   }
 }
 
-/** What was heard: on the session we send on, and an IP packet or something else. */
-export interface Heard {
-  readonly isCurrent: boolean;
-  readonly isPacket: boolean;
-}
-
 /**
- * Something authentic was heard from the peer. Only the session we send on can show that what we send
- * arrives: a peer that is heard on another one may have lost this one.
+ * Something authentic was heard from the peer; `isCurrent`: on the session we send on, `isPacket`: an IP
+ * packet. Only the session we send on can show that what we send arrives: a peer that is heard on another
+ * one may have lost this one.
  */
-export function noteHeard(peer: Peer, { isCurrent, isPacket }: Heard, now: Instant): void {
+export function noteHeard(peer: Peer, isCurrent: boolean, isPacket: boolean, now: Instant): void {
   const { timers } = peer;
   peer.lastHeardAt = now;
   if (isCurrent) timers.clear("unanswered");

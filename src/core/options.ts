@@ -66,6 +66,16 @@ export interface TunnelOptions {
   /** Own outer addresses, 16 bytes each. */
   readonly ownAddresses: readonly Uint8Array[];
   readonly limits: LimitOptions;
+  readonly offloads: OffloadOptions;
+}
+
+/** What the device and the socket take in one piece. */
+export interface OffloadOptions {
+  /** TCP and UDP super-packets towards the TUN. */
+  readonly joinTcp: boolean;
+  readonly joinUdp: boolean;
+  /** Runs of datagrams as one message to the socket. */
+  readonly runs: boolean;
 }
 
 /** Something worth a line in the log; drained by `pollEvent`. Instants are not in it: the reader knows when it reads. */

@@ -11,18 +11,21 @@
  *  8 keepalive or control frame: done
  *  9 inner header and length honest, partial checksum possible
  * 10 inner source belongs to this peer
- * 11 row for the TUN
+ * 11 row for the TUN, joined with those before it of its flow
+ *
+ * A message may be a run of datagrams (UDP_GRO), and a batch has many of one session: what is the same
+ * for all of them (the session, where it came from, its timers, the owner of a source address) is found
+ * once and kept for the batch, in the `#last…` fields.
  *
  * Everything before 5 is cheap and stores nothing; everything from 6 on may trust the bytes. A datagram
  * that fails at one step changes no state of a later one (the drop counter and its source's bucket apart).
  */
-import { endpointOfRow, isRowFrom, remoteBytes } from "./address.ts";
 import type { MessageBatch, PacketBatch } from "./batch.ts";
 import { REKEY_AFTER_FAILED_OPENS } from "./constants.ts";
-import { handleFrame, sendKeepalive } from "./control.ts";
+import { handleFrame } from "./control.ts";
 import type { DropReason } from "./drop-reason.ts";
-import { plainEndpoint } from "./endpoints.ts";
-import { receiveChallenge, receiveResp, startAttempt } from "./initiate.ts";
+import { Hearing } from "./hearing.ts";
+import { startAttempt } from "./initiate.ts";
 import {
   emptyUpperLayer,
   findTransport,
@@ -30,22 +33,11 @@ import {
   IPV6_SOURCE,
   innerFamily,
 } from "./inner-packet.ts";
-import { noteHeard } from "./liveness.ts";
-import type { Session } from "./peer.ts";
-import { receiveInit } from "./respond.ts";
-import { considerEndpoint } from "./roaming.ts";
-import {
-  at,
-  MESSAGE,
-  MESSAGE_FIELDS,
-  MESSAGE_TRUNCATED,
-  OPEN,
-  OPEN_FIELDS,
-  PACKET,
-  PACKET_FIELDS,
-  PACKET_NEEDS_CHECKSUM,
-} from "./rows.ts";
-import { confirmSession } from "./sessions.ts";
+import { Joiner } from "./join.ts";
+import type { Peer, Session } from "./peer.ts";
+import { isFromElsewhere } from "./roaming.ts";
+import { at, MESSAGE, MESSAGE_FIELDS, MESSAGE_TRUNCATED, OPEN, OPEN_FIELDS } from "./rows.ts";
+import { SetAside } from "./set-aside.ts";
 import { drop, type State } from "./state.ts";
 import type { Instant } from "./time.ts";
 import {
@@ -62,46 +54,77 @@ import {
   viewOf,
 } from "./wire.ts";
 
-/** Most datagrams a batch may hold; a run of UDP_GRO counts each of its segments. */
-const MAX_DATAGRAMS = 4096;
 const HIGHEST_COUNTER = 2 ** 48;
-
+/** The first four bytes of DATA: type, version, zero. */
+const DATA_START = (MESSAGE_TYPE.DATA << 24) | (VERSION << 16);
+/** No message row. */
+const NONE = -1;
 /** The inbound path with the rows it reuses for every batch. */
 export class Receiver {
   readonly #state: State;
   readonly #datagrams: MessageBatch;
-  readonly #delivered: PacketBatch;
   readonly #view: DataView;
   readonly #opens: Int32Array;
-  /** The session of each open row. */
-  readonly #sessions: Session[] = [];
+  /** The session of each open row; undefined behind the last. */
+  readonly #sessions: (Session | undefined)[] = [];
   /** Open rows in use. */
   #openCount = 0;
-  /** Offset, length and message row of each handshake message set aside. */
-  readonly #handshakes: Int32Array;
-  #handshakeCount = 0;
+  readonly #handshakes: SetAside;
+  readonly #joiner: Joiner;
   readonly #upper = emptyUpperLayer();
+  readonly #hearing: Hearing;
+  /** The session that was looked up last, by its index. */
+  #lastIndex = NONE;
+  #lastSession: Session | undefined;
+  /** The message row and session that `#isFromElsewhere` was last asked for, and its answer. */
+  #lastPathRow = NONE;
+  #lastPathSession: Session | undefined;
+  #lastPathAnswer = false;
+  /** The peer whose packet was delivered last. */
+  #lastPeer: Peer | undefined;
+  /** The peer that owns the source address of the packet at this offset. */
+  #lastOwner: Peer | undefined;
+  #lastOwnerOffset = 0;
 
   constructor(state: State, datagrams: MessageBatch, delivered: PacketBatch) {
     this.#state = state;
     this.#datagrams = datagrams;
-    this.#delivered = delivered;
     this.#view = viewOf(datagrams.arena);
-    const capacity = Math.min(MAX_DATAGRAMS, delivered.capacity);
-    this.#opens = new Int32Array(capacity * OPEN_FIELDS);
-    this.#handshakes = new Int32Array(capacity * 3);
+    this.#opens = new Int32Array(delivered.capacity * OPEN_FIELDS);
+    this.#handshakes = new SetAside(state, datagrams, delivered.capacity);
+    this.#joiner = new Joiner(delivered, {
+      tcp: state.offloads.joinTcp,
+      udp: state.offloads.joinUdp,
+    });
+    this.#hearing = new Hearing(state, datagrams);
   }
 
   /** Handles every row of the datagram batch; leaves the packets for the TUN in `delivered`. */
   handle(now: Instant): void {
     const { rows, count } = this.#datagrams;
-    this.#delivered.count = 0;
+    this.#joiner.begin();
     this.#openCount = 0;
-    this.#handshakeCount = 0;
+    this.#handshakes.count = 0;
     for (let row = 0; row < count; row++) this.#sortMessage(rows, row * MESSAGE_FIELDS, now);
     if (this.#openCount > 0) this.#openBatch(now);
-    for (let index = 0; index < this.#handshakeCount; index++) this.#handshake(index, now);
-    this.#sessions.length = 0;
+    this.#joiner.finish();
+    for (let index = 0; index < this.#handshakes.count; index++) {
+      const reason = this.#handshakes.handle(index, now);
+      if (reason !== undefined) this.#refuse(reason, this.#handshakes.rowOf(index), now);
+    }
+    this.#forget();
+  }
+
+  /** Nothing that was found for this batch may be taken for true in the next. */
+  #forget(): void {
+    this.#sessions.fill(undefined, 0, this.#openCount);
+    this.#lastIndex = NONE;
+    this.#lastSession = undefined;
+    this.#lastPathRow = NONE;
+    this.#lastPathSession = undefined;
+    this.#lastPeer = undefined;
+    this.#lastOwner = undefined;
+    this.#hearing.forget();
   }
 
   /** One UDP message: a datagram, or a run of them. */
@@ -125,23 +148,23 @@ export class Receiver {
   #sort(offset: number, length: number, base: number, now: Instant): DropReason | undefined {
     const view = this.#view;
     if (length < DATA_OVERHEAD) return "bad_length";
+    if (view.getInt32(offset) === DATA_START) return this.#sortData(offset, length, base, now);
     if (view.getUint8(offset + DATA.version) !== VERSION) return "bad_version";
     const type = view.getUint8(offset + DATA.type);
-    if (type === MESSAGE_TYPE.DATA) return this.#sortData(offset, length, base, now);
+    if (type === MESSAGE_TYPE.DATA) return "bad_reserved";
     const size = HANDSHAKE_BYTES[type];
     if (size === undefined) return "bad_type";
     if (length !== size) return "bad_length";
     if (type !== MESSAGE_TYPE.INIT && view.getUint16(offset + DATA.zero) !== 0) {
       return "bad_reserved";
     }
-    return this.#setAside(offset, length, base);
+    return this.#handshakes.push(offset, length, base);
   }
 
   /** Steps 3 and 4. */
   #sortData(offset: number, length: number, base: number, now: Instant): DropReason | undefined {
     const view = this.#view;
-    if (view.getUint16(offset + DATA.zero) !== 0) return "bad_reserved";
-    const session = this.#state.sessions.get(view.getUint32(offset + DATA.receiverIndex, true));
+    const session = this.#sessionOf(view.getUint32(offset + DATA.receiverIndex, true));
     if (session === undefined) return "unknown_index";
     const counter = readUint64(view, offset + DATA.counter);
     if (counter >= HIGHEST_COUNTER) return "bad_counter";
@@ -162,12 +185,22 @@ export class Receiver {
     return undefined;
   }
 
-  /** Data from the session's endpoint is never refused. */
+  #sessionOf(index: number): Session | undefined {
+    if (index !== this.#lastIndex) {
+      this.#lastIndex = index;
+      this.#lastSession = this.#state.sessions.get(index);
+    }
+    return this.#lastSession;
+  }
+
+  /** Whether a message row came from elsewhere than the session's endpoint, whose data is never refused. */
   #isFromElsewhere(session: Session, base: number): boolean {
-    const { rows } = this.#datagrams;
-    const { endpoint } = session.peer;
-    if (endpoint !== undefined && isRowFrom(rows, base, endpoint)) return false;
-    return (session.isConfirmed && endpoint !== undefined) || !session.isOnPath(rows, base);
+    if (base !== this.#lastPathRow || session !== this.#lastPathSession) {
+      this.#lastPathRow = base;
+      this.#lastPathSession = session;
+      this.#lastPathAnswer = isFromElsewhere(session, this.#datagrams.rows, base);
+    }
+    return this.#lastPathAnswer;
   }
 
   /**
@@ -227,37 +260,9 @@ export class Receiver {
     const isHighest = counter > session.window.highest;
     if (!session.window.commit(counter)) return "replayed";
     session.receivedPackets += 1;
-    this.#heard(session, offset + DATA.SIZE, bytes, isHighest, base, now);
+    const isPacket = this.#isPacket(offset + DATA.SIZE, bytes);
+    this.#hearing.heard(session, bytes, isPacket, isHighest, base, now);
     return undefined;
-  }
-
-  /** Step 7: the session is confirmed by its first data, which draws one keepalive (rule 6). */
-  #heard(
-    session: Session,
-    textOffset: number,
-    bytes: number,
-    isHighest: boolean,
-    base: number,
-    now: Instant,
-  ): void {
-    const state = this.#state;
-    const { peer } = session;
-    const isConfirming = !session.isConfirmed;
-    if (isConfirming) confirmSession(state, session, now);
-    session.heardAt ??= now;
-    if (peer.confirming?.session === session) {
-      peer.confirming = undefined;
-      peer.timers.clear("confirm");
-    }
-    const isCurrent = session === peer.current;
-    noteHeard(peer, { isCurrent, isPacket: this.#isPacket(textOffset, bytes) }, now);
-    if (isHighest && isCurrent) {
-      const { rows } = this.#datagrams;
-      considerEndpoint(state, { session, rows, base, plaintextBytes: bytes, isConfirming }, now);
-    }
-    if (isConfirming && peer.endpoint !== undefined) {
-      sendKeepalive(state, session, peer.endpoint, now);
-    }
   }
 
   /** Step 8, then 9 to 11 for a packet. */
@@ -285,69 +290,43 @@ export class Receiver {
     const first = arena[offset] ?? 0;
     const isPartial = (first & PARTIAL_CHECKSUM_BIT) !== 0;
     arena[offset] = first & ~PARTIAL_CHECKSUM_BIT;
-    const family = innerFamily(arena, offset, bytes);
-    if (family === 0) return "inner_malformed";
-    if (isPartial && !findTransport(arena, offset, bytes, this.#upper)) return "inner_checksum";
-    const { routes } = this.#state;
-    const owner =
-      family === 4
-        ? routes.lookup4(arena, offset + IPV4_SOURCE)
-        : routes.lookup6(arena, offset + IPV6_SOURCE);
-    if (owner !== peer) return "inner_source";
-    this.#writeRow(offset, bytes, isPartial);
+    // The next packet of a run has the header of one that passed every check.
+    const isNext = isPartial && peer === this.#lastPeer && this.#joiner.addNext(offset, bytes);
+    if (!isNext) {
+      const family = innerFamily(arena, offset, bytes);
+      if (family === 0) return "inner_malformed";
+      if (isPartial && !findTransport(arena, offset, bytes, this.#upper)) return "inner_checksum";
+      if (this.#ownerOf(family, offset) !== peer) return "inner_source";
+      this.#joiner.add(offset, bytes, isPartial, this.#upper);
+      this.#lastPeer = peer;
+    }
     peer.counters.inboundPackets += 1;
     peer.counters.inboundBytes += bytes;
     return undefined;
   }
 
-  #writeRow(offset: number, bytes: number, isPartial: boolean): void {
-    const { rows, count } = this.#delivered;
-    const base = count * PACKET_FIELDS;
-    rows.fill(0, base, base + PACKET_FIELDS);
-    rows[base + PACKET.OFFSET] = offset;
-    rows[base + PACKET.LENGTH] = bytes;
-    if (isPartial) {
-      rows[base + PACKET.FLAGS] = PACKET_NEEDS_CHECKSUM;
-      rows[base + PACKET.CHECKSUM_START] = this.#upper.start;
-      rows[base + PACKET.CHECKSUM_OFFSET] = this.#upper.checksumOffset;
+  /** The peer that owns the packet's source address. */
+  #ownerOf(family: 4 | 6, offset: number): Peer | undefined {
+    const { arena } = this.#datagrams;
+    const { routes } = this.#state;
+    if (this.#lastOwner !== undefined && this.#isLastSource(family, offset)) return this.#lastOwner;
+    this.#lastOwnerOffset = offset;
+    this.#lastOwner =
+      family === 4
+        ? routes.lookup4(arena, offset + IPV4_SOURCE)
+        : routes.lookup6(arena, offset + IPV6_SOURCE);
+    return this.#lastOwner;
+  }
+
+  #isLastSource(family: 4 | 6, offset: number): boolean {
+    const view = this.#view;
+    const last = this.#lastOwnerOffset;
+    if (view.getUint8(last) >> 4 !== family) return false;
+    const start = family === 4 ? IPV4_SOURCE : IPV6_SOURCE;
+    for (let at = start; at < start + (family === 4 ? 4 : 16); at += 4) {
+      if (view.getInt32(last + at) !== view.getInt32(offset + at)) return false;
     }
-    this.#delivered.count = count + 1;
-  }
-
-  /** Handshakes wait until the batch's data is opened: they may end sessions that its rows name. */
-  #setAside(offset: number, length: number, base: number): DropReason | undefined {
-    const slot = this.#handshakeCount * 3;
-    if (slot >= this.#handshakes.length) return "no_room";
-    this.#handshakes[slot] = offset;
-    this.#handshakes[slot + 1] = length;
-    this.#handshakes[slot + 2] = base;
-    this.#handshakeCount += 1;
-    return undefined;
-  }
-
-  #handshake(index: number, now: Instant): void {
-    const offset = at(this.#handshakes, index * 3);
-    const length = at(this.#handshakes, index * 3 + 1);
-    const base = at(this.#handshakes, index * 3 + 2);
-    const bytes = this.#datagrams.arena.subarray(offset, offset + length);
-    const reason = this.#dispatch(bytes, base, now);
-    if (reason !== undefined) this.#refuse(reason, base, now);
-  }
-
-  #dispatch(bytes: Uint8Array, base: number, now: Instant): DropReason | undefined {
-    const state = this.#state;
-    const { rows } = this.#datagrams;
-    if (bytes[DATA.type] === MESSAGE_TYPE.RESP) return receiveResp(state, bytes, now);
-    if (bytes[DATA.type] === MESSAGE_TYPE.CHALLENGE) return receiveChallenge(state, bytes, now);
-    const reason = receiveInit(state, { bytes, rows, base }, now);
-    if (reason === "bad_mac" || reason === "unknown_hint") this.#reportStranger(reason, base, now);
-    return reason;
-  }
-
-  #reportStranger(reason: "bad_mac" | "unknown_hint", base: number, now: Instant): void {
-    const source = endpointOfRow(this.#datagrams.rows, base);
-    if (!this.#state.strangers.isNews(remoteBytes(source), now)) return;
-    this.#state.events.push({ kind: "stranger", source: plainEndpoint(source), reason });
+    return true;
   }
 
   /** Counts a datagram that failed before it was trusted, and charges its source. */

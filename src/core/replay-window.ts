@@ -54,6 +54,11 @@ export class ReplayWindow {
 
   /** Clears the words between the one that holds `highest` and the one that holds `counter`, that one included. */
   #moveTo(counter: number): void {
+    // The next counter enters a word only with its first bit.
+    if (counter === this.#highest + 1 && counter % WORD_BITS !== 0) {
+      this.#highest = counter;
+      return;
+    }
     const from = Math.floor(this.#highest / WORD_BITS);
     const entered = Math.min(Math.floor(counter / WORD_BITS) - from, RING_WORDS);
     const first = ringPosition((from + 1) * WORD_BITS) >>> 5;

@@ -15,19 +15,26 @@ import { MESSAGE } from "./rows.ts";
 import type { State } from "./state.ts";
 import type { Instant } from "./time.ts";
 
-/** Data on the current session, its highest counter so far, came in message row `base`. */
+/** Data that came in message row `base`; one object is used for all of them. */
 export interface Arrival {
-  readonly session: Session;
   readonly rows: Int32Array;
-  readonly base: number;
-  readonly plaintextBytes: number;
+  base: number;
+  plaintextBytes: number;
   /** It was the first on its session. */
-  readonly isConfirming: boolean;
+  isConfirming: boolean;
 }
 
-/** Learns the endpoint from an arrival, or starts to validate it. Allocates only where something is done. */
-export function considerEndpoint(state: State, arrival: Arrival, now: Instant): void {
-  const { session, rows, base } = arrival;
+/**
+ * Learns the endpoint from an arrival on the current session with its highest counter so far, or starts
+ * to validate it. Allocates only where something is done.
+ */
+export function considerEndpoint(
+  state: State,
+  session: Session,
+  arrival: Readonly<Arrival>,
+  now: Instant,
+): void {
+  const { rows, base } = arrival;
   const { peer } = session;
   if (peer.endpoint !== undefined && isRowFrom(rows, base, peer.endpoint)) {
     // The endpoint in use is alive and ahead: an answer to an older challenge must not move it any more.
@@ -35,7 +42,7 @@ export function considerEndpoint(state: State, arrival: Arrival, now: Instant): 
     followLocalSide(peer, peer.endpoint, rows, base);
     return;
   }
-  const isMove = isTrusted(peer, arrival);
+  const isMove = isTrusted(session, arrival);
   const [preferred] = peer.configured;
   if (!isMove && peer.endpoint === undefined && preferred !== undefined) {
     moveEndpoint(state, peer, preferred, now);
@@ -48,9 +55,17 @@ export function considerEndpoint(state: State, arrival: Arrival, now: Instant): 
   else challengePath(state, session, to, now);
 }
 
+/** Whether message row `base` came from another address than those the session's data is known to come from. */
+export function isFromElsewhere(session: Session, rows: Int32Array, base: number): boolean {
+  const { endpoint } = session.peer;
+  if (endpoint !== undefined && isRowFrom(rows, base, endpoint)) return false;
+  return (session.isConfirmed && endpoint !== undefined) || !session.isOnPath(rows, base);
+}
+
 /** Whether an arrival moves the endpoint by itself. With roaming off only among what is configured. */
-function isTrusted(peer: Peer, arrival: Arrival): boolean {
-  const { session, rows, base } = arrival;
+function isTrusted(session: Session, arrival: Readonly<Arrival>): boolean {
+  const { rows, base } = arrival;
+  const { peer } = session;
   if (peer.roaming === "off" && peer.hasConfiguredEndpoint) {
     return peer.configured.some((endpoint) => isRowFrom(rows, base, endpoint));
   }
@@ -60,7 +75,7 @@ function isTrusted(peer: Peer, arrival: Arrival): boolean {
 }
 
 /** At most one challenge in 250 ms, and only for data at least as long as itself. */
-function mayChallenge(peer: Peer, { plaintextBytes }: Arrival, now: Instant): boolean {
+function mayChallenge(peer: Peer, { plaintextBytes }: Readonly<Arrival>, now: Instant): boolean {
   if (peer.roaming !== "validated" || plaintextBytes < PATH_CHALLENGE_CAUSE_BYTES) return false;
   return peer.challengedAt === undefined || now - peer.challengedAt >= PATH_CHALLENGE_MS;
 }

@@ -47,9 +47,9 @@ export const MESSAGE_DONT_FRAGMENT = 1;
 export const PACKET = {
   OFFSET: 0,
   LENGTH: 1,
-  /** PACKET_NEEDS_CHECKSUM | PACKET_MORE. */
+  /** PACKET_NEEDS_CHECKSUM | PACKET_PART. */
   FLAGS: 2,
-  /** VIRTIO_NET_HDR_GSO_*: 0 none, 1 TCPv4, 4 TCPv6, 5 UDP_L4. */
+  /** One of `GSO`. */
   GSO_TYPE: 3,
   /** Payload bytes of each segment. */
   GSO_SIZE: 4,
@@ -61,15 +61,28 @@ export const PACKET = {
   CHECKSUM_OFFSET: 7,
   /** Write: 0 or -errno. */
   STATUS: 8,
+  /** Write: the row, further on, whose bytes the packet goes on with; 0: it ends here. */
+  NEXT: 9,
 } as const;
 /** Int32 fields a packet row occupies. */
 export const PACKET_FIELDS = 12;
 /** FLAGS: the transport checksum holds only the pseudo-header sum (VIRTIO_NET_HDR_F_NEEDS_CSUM). */
 export const PACKET_NEEDS_CHECKSUM = 1;
-/** FLAGS, write only: the packet goes on in the next row's bytes (one gathered write). */
-export const PACKET_MORE = 2;
+/** FLAGS, write only: the row is no packet of its own, an earlier row's NEXT leads to it (one gathered write). */
+export const PACKET_PART = 2;
 
-/** One packet (or super-packet) to seal into SEGMENTS consecutive datagrams. */
+/** GSO_TYPE: which transport a super-packet is cut by (VIRTIO_NET_HDR_GSO_* of linux/virtio_net.h). */
+export const GSO = {
+  NONE: 0,
+  TCP4: 1,
+  TCP6: 4,
+  /** Either family, each datagram of GSO_SIZE bytes behind its UDP header (UDP_L4, Linux 6.2). */
+  UDP: 5,
+  /** Added to a TCP type: the first segment has CWR set (RFC 3168 §6.1.2). */
+  ECN: 0x80,
+} as const;
+
+/** One packet (or super-packet) to seal into SEGMENTS consecutive datagrams. Sealing several leaves the plaintext in ruins. */
 export const SEAL = {
   /** Plaintext in the packet arena. */
   IN_OFFSET: 0,
@@ -89,6 +102,7 @@ export const SEAL = {
   FLAGS: 9,
   GSO_TYPE: 10,
   GSO_SIZE: 11,
+  /** With SEGMENTS > 1 exact: bytes of IP and transport header, which every segment repeats. */
   HEADER_LENGTH: 12,
   CHECKSUM_START: 13,
   CHECKSUM_OFFSET: 14,

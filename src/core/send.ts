@@ -5,22 +5,31 @@
  * 2 route by destination; no peer: the local sender gets an ICMP error
  * 3 session to send on; none: the packet waits and a handshake starts
  * 4 counters for the row's segments, below the limit
- * 5 seal, one call for the batch
+ * 5 cut and seal, one call for the batch
  * 6 timers fed
- * 7 rows for the UDP socket
+ * 7 rows for the UDP socket, runs of equal datagrams as one
+ *
+ * A super-packet is one row as far as step 5, where it becomes a run. The trap: a batch of super-packets
+ * may make more than `outgoing` holds, so a part of the batch may be left for the next call.
  */
 import type { MessageBatch, PacketBatch } from "./batch.ts";
 import { REKEY_AFTER_MESSAGES } from "./constants.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { unreachableReply } from "./icmp.ts";
 import { canStart, startAttempt } from "./initiate.ts";
-import { IPV4_DESTINATION, IPV6_DESTINATION, innerFamily } from "./inner-packet.ts";
+import {
+  emptyUpperLayer,
+  IPV4_DESTINATION,
+  IPV6_DESTINATION,
+  innerFamily,
+} from "./inner-packet.ts";
 import { noteSent } from "./liveness.ts";
+import { MessageRuns } from "./message-runs.ts";
 import type { Peer } from "./peer.ts";
 import { at, PACKET, PACKET_FIELDS, SEAL, SEAL_FIELDS } from "./rows.ts";
 import { drop, type State } from "./state.ts";
+import { type Cut, readCut } from "./super-packet.ts";
 import type { Instant } from "./time.ts";
-import { writeMessage } from "./transmit-queue.ts";
 import { DATA_OVERHEAD } from "./wire.ts";
 
 /** Bytes of a slot of the ICMP arena: the longest error that is made (RFC 4443 §2.4(c)). */
@@ -32,43 +41,65 @@ export class Sender {
   readonly #packets: PacketBatch;
   readonly #outgoing: MessageBatch;
   readonly #replies: PacketBatch;
+  readonly #runs: MessageRuns;
   readonly #seals: Int32Array;
-  /** The peer of each seal row. */
-  readonly #peers: Peer[] = [];
+  /** The peer of each seal row; undefined behind the last. */
+  readonly #peers: (Peer | undefined)[] = [];
+  readonly #upper = emptyUpperLayer();
+  readonly #cut: Cut = { segments: 1, headerLength: 0, largest: 0 };
   #sealCount = 0;
+  /** Bytes and messages that the rows so far take of `outgoing`. */
   #outBytes = 0;
+  #outMessages = 0;
+  /** The first packet row that is not handled yet. */
+  #next = 0;
 
   constructor(state: State, packets: PacketBatch, outgoing: MessageBatch, replies: PacketBatch) {
     this.#state = state;
     this.#packets = packets;
     this.#outgoing = outgoing;
     this.#replies = replies;
-    this.#seals = new Int32Array(Math.min(packets.capacity, outgoing.capacity) * SEAL_FIELDS);
+    this.#runs = new MessageRuns(outgoing, state.offloads.runs);
+    this.#seals = new Int32Array(packets.capacity * SEAL_FIELDS);
   }
 
-  /** Handles every row of the packet batch; leaves datagrams in `outgoing` and ICMP errors in `replies`. */
+  /**
+   * Handles the rows of the packet batch until all are done, which empties it, or `outgoing` is full;
+   * leaves datagrams in `outgoing` and ICMP errors in `replies`.
+   */
   handle(now: Instant): void {
-    this.#outgoing.count = 0;
+    const packets = this.#packets;
+    this.#runs.begin();
     this.#replies.count = 0;
     this.#sealCount = 0;
     this.#outBytes = 0;
-    for (let row = 0; row < this.#packets.count; row++) {
-      const reason = this.#prepare(row * PACKET_FIELDS, now);
+    this.#outMessages = 0;
+    for (; this.#next < packets.count; this.#next++) {
+      const reason = this.#prepare(this.#next * PACKET_FIELDS, now);
+      if (reason === "full") break;
       if (reason !== undefined) drop(this.#state, reason);
     }
-    if (this.#sealCount > 0) this.#seal(now);
-    this.#peers.length = 0;
+    if (this.#next === packets.count) {
+      packets.count = 0;
+      this.#next = 0;
+    }
+    if (this.#sealCount === 0) return;
+    this.#seal(now);
+    this.#peers.fill(undefined, 0, this.#sealCount);
   }
 
-  /** Steps 1 to 3. A packet over the MTU may have been cut to its slot. */
-  #prepare(base: number, now: Instant): DropReason | undefined {
+  /** Steps 1 to 3. A packet over the MTU may have been cut to its room. */
+  #prepare(base: number, now: Instant): DropReason | "full" | undefined {
     const { arena, rows } = this.#packets;
     const { routes, mtu } = this.#state;
     const offset = at(rows, base + PACKET.OFFSET);
     const length = at(rows, base + PACKET.LENGTH);
-    if (at(rows, base + PACKET.STATUS) !== 0 || length > mtu) return "too_big";
+    if (at(rows, base + PACKET.STATUS) !== 0) return "too_big";
     const family = innerFamily(arena, offset, length);
-    if (family === 0) return "outbound_malformed";
+    if (family === 0 || !readCut(arena, rows, base, this.#upper, this.#cut)) {
+      return "outbound_malformed";
+    }
+    if (this.#cut.largest > mtu) return "too_big";
     const destination = offset + (family === 4 ? IPV4_DESTINATION : IPV6_DESTINATION);
     const peer =
       family === 4 ? routes.lookup4(arena, destination) : routes.lookup6(arena, destination);
@@ -82,12 +113,15 @@ export class Sender {
   }
 
   /** Step 4 and the row for step 5. */
-  #addSealRow(peer: Peer, base: number, now: Instant): DropReason | undefined {
+  #addSealRow(peer: Peer, base: number, now: Instant): DropReason | "full" | undefined {
     const session = peer.current;
     const { rows } = this.#packets;
+    const { segments, headerLength, largest } = this.#cut;
     const length = at(rows, base + PACKET.LENGTH);
-    if (this.#outBytes + length + DATA_OVERHEAD > this.#outgoing.arena.length) return "no_room";
-    const counter = session?.takeCounters(1);
+    const bytes = length + (segments - 1) * headerLength + segments * DATA_OVERHEAD;
+    const messages = this.#runs.messagesFor(segments, largest + DATA_OVERHEAD);
+    if (!this.#hasRoom(bytes, messages)) return this.#sealCount > 0 ? "full" : "no_room";
+    const counter = session?.takeCounters(segments);
     if (session === undefined || counter === undefined) return "counter_exhausted";
     if (session.nextCounter > REKEY_AFTER_MESSAGES) startAttempt(this.#state, peer, now);
     const seals = this.#seals;
@@ -99,14 +133,21 @@ export class Sender {
     seals[seal + SEAL.RECEIVER_INDEX] = session.remoteIndex;
     seals[seal + SEAL.COUNTER_LOW] = counter % 0x1_0000_0000;
     seals[seal + SEAL.COUNTER_HIGH] = Math.floor(counter / 0x1_0000_0000);
-    seals[seal + SEAL.SEGMENTS] = 1;
+    seals[seal + SEAL.SEGMENTS] = segments;
     for (let field = 0; field < PACKET_META_FIELDS; field++) {
       seals[seal + SEAL.FLAGS + field] = at(rows, base + PACKET.FLAGS + field);
     }
+    seals[seal + SEAL.HEADER_LENGTH] = headerLength;
     this.#peers[this.#sealCount] = peer;
     this.#sealCount += 1;
-    this.#outBytes += length + DATA_OVERHEAD;
+    this.#outBytes += bytes;
+    this.#outMessages += messages;
     return undefined;
+  }
+
+  #hasRoom(bytes: number, messages: number): boolean {
+    const { arena, capacity } = this.#outgoing;
+    return this.#outBytes + bytes <= arena.length && this.#outMessages + messages <= capacity;
   }
 
   /** Steps 5 to 7. */
@@ -116,16 +157,24 @@ export class Sender {
     for (let index = 0; index < this.#sealCount; index++) {
       const peer = this.#peers[index];
       const seal = index * SEAL_FIELDS;
+      const segments = at(this.#seals, seal + SEAL.SEGMENTS);
       if (peer?.endpoint === undefined || this.#seals[seal + SEAL.STATUS] !== 0) {
-        drop(this.#state, "seal_failed");
+        drop(this.#state, "seal_failed", segments);
         continue;
       }
       noteSent(peer, true, now);
-      peer.counters.outboundPackets += 1;
-      peer.counters.outboundBytes += at(this.#seals, seal + SEAL.IN_LENGTH);
-      const offset = at(this.#seals, seal + SEAL.OUT_OFFSET);
-      writeMessage(this.#outgoing, offset, at(this.#seals, seal + SEAL.OUT_LENGTH), peer.endpoint);
+      const length = at(this.#seals, seal + SEAL.OUT_LENGTH);
+      peer.counters.outboundPackets += segments;
+      peer.counters.outboundBytes += length - segments * DATA_OVERHEAD;
+      const size = segments === 1 ? length : this.#datagramSize(seal);
+      this.#runs.add(at(this.#seals, seal + SEAL.OUT_OFFSET), length, size, peer.endpoint);
     }
+  }
+
+  /** Bytes of each datagram of a cut row but the last. */
+  #datagramSize(seal: number): number {
+    const header = at(this.#seals, seal + SEAL.HEADER_LENGTH);
+    return header + at(this.#seals, seal + SEAL.GSO_SIZE) + DATA_OVERHEAD;
   }
 
   /** Step 3 without a session. */

@@ -16,7 +16,7 @@ import { DeadlineHeap } from "./deadlines.ts";
 import { type DropCounters, type DropReason, dropCounters } from "./drop-reason.ts";
 import { EventQueue } from "./event-queue.ts";
 import { SourceLimiter } from "./limiter.ts";
-import type { LimitOptions, TunnelOptions } from "./options.ts";
+import type { LimitOptions, OffloadOptions, TunnelOptions } from "./options.ts";
 import type { Peer, Pending, Session } from "./peer.ts";
 import { PskTable } from "./psk.ts";
 import { RouteTable } from "./routes.ts";
@@ -36,6 +36,7 @@ export interface State {
   /** 16 bytes each. */
   ownAddresses: readonly Uint8Array[];
   readonly limits: LimitOptions;
+  readonly offloads: OffloadOptions;
   readonly drops: DropCounters;
   /** Diffie-Hellman computations caused by received messages. */
   handshakeComputations: number;
@@ -77,6 +78,7 @@ export function newState(
   return {
     ...environment,
     nodeId: options.nodeId,
+    offloads: options.offloads,
     mtu: options.mtu,
     listenPort: options.listenPort,
     ownAddresses: options.ownAddresses,

@@ -34,12 +34,6 @@ export class TokenBucket {
   refund(): void {
     this.#spent -= 1;
   }
-
-  /** Whether `take` would fail; changes nothing. */
-  isEmpty(now: Instant): boolean {
-    const spent = spentAt(this.#spent, this.#ratePerSecond, this.#burst, now);
-    return !hasToken(spent, this.#ratePerSecond, now);
-  }
 }
 
 /** Tokens that have flowed in since the clock's origin. */

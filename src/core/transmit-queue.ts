@@ -2,10 +2,10 @@
  * Datagrams made outside the packet path (handshakes, keepalives, control frames) until
  * `pollTransmit` hands them out.
  */
-import { type Endpoint, writeEndpoint } from "./address.ts";
+import type { Endpoint } from "./address.ts";
 import type { MessageBatch } from "./batch.ts";
 import { TRANSMIT_QUEUE } from "./constants.ts";
-import { MESSAGE, MESSAGE_FIELDS } from "./rows.ts";
+import { writeMessage } from "./message-runs.ts";
 
 interface Transmit {
   readonly bytes: Uint8Array;
@@ -39,23 +39,4 @@ export class TransmitQueue {
     }
     this.#queue.splice(0, batch.count);
   }
-}
-
-/** Adds the row of one datagram that lies at `offset` of the batch's arena. */
-export function writeMessage(
-  batch: MessageBatch,
-  offset: number,
-  length: number,
-  to: Endpoint,
-): void {
-  const base = batch.count * MESSAGE_FIELDS;
-  const { rows } = batch;
-  rows[base + MESSAGE.OFFSET] = offset;
-  rows[base + MESSAGE.LENGTH] = length;
-  rows[base + MESSAGE.SEGMENT] = 0;
-  rows[base + MESSAGE.STATUS] = 0;
-  rows[base + MESSAGE.TOS] = 0;
-  rows[base + MESSAGE.FLAGS] = 0;
-  writeEndpoint(rows, base, to);
-  batch.count += 1;
 }

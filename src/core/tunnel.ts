@@ -3,13 +3,14 @@
  *
  * Order of use, once a turn of the engine's loop: `setWallClock`; `handleTimeout`; `pollTransmit`
  * until 0, sending `outgoing` each time; fill `datagrams`, `handleDatagrams`, write `delivered`,
- * `pollTransmit` until 0; fill `packets`, `handlePackets`, send `outgoing`, write `replies`,
- * `pollTransmit` until 0; then `pollTimeout` and `pollEvent` until undefined. The trap: waiting
- * packets are sent through the `packets` batch, so its rows must be handled before `pollTransmit`.
+ * `pollTransmit` until 0; fill `packets`, `handlePackets`, send `outgoing`, write `replies`, and so on
+ * until `packets` is empty; `pollTransmit` until 0; then `pollTimeout` and `pollEvent` until undefined.
+ * The trap: waiting packets are sent through the `packets` batch, so its rows must be handled before
+ * `pollTransmit`.
  */
 
 import { endAttempt } from "./attempt.ts";
-import { type MessageBatch, messageBatch, type PacketBatch, packetBatch } from "./batch.ts";
+import type { TunnelBuffers } from "./buffers.ts";
 import { sendClose } from "./control.ts";
 import type { Aead, HandshakeCrypto } from "./crypto.ts";
 import { TIMERS } from "./deadlines.ts";
@@ -26,38 +27,12 @@ import { fromPlain, Peer } from "./peer.ts";
 import { newPsk } from "./psk.ts";
 import { Receiver } from "./receive.ts";
 import { releaseLocalSides } from "./roaming.ts";
-import { REPLY_BYTES, Sender } from "./send.ts";
+import { Sender } from "./send.ts";
 import { closeSession, dropSessions } from "./sessions.ts";
 import { snapshotOf } from "./snapshot.ts";
 import { drop, newState, type State } from "./state.ts";
 import type { Instant } from "./time.ts";
 import { handleTimers } from "./timers.ts";
-import { DATA_OVERHEAD } from "./wire.ts";
-
-/** Rows of each batch. */
-export const BATCH_ROWS = 128;
-/** ICMP errors made in one batch at most. */
-const REPLY_ROWS = 16;
-/** Bytes by which a datagram slot is longer than the longest valid datagram, so that a longer one shows as truncated. */
-const SLOT_SLACK = 64;
-/** Slots start on their own cache line. */
-const SLOT_ALIGN = 64;
-
-/** The batches a tunnel works on; the engine fills and empties them. */
-export interface TunnelBuffers {
-  /** In: datagrams received; row i lies at i * `datagramStride`. Opened in place. */
-  readonly datagrams: MessageBatch;
-  readonly datagramStride: number;
-  /** In: packets read from the TUN; row i lies at i * `packetStride`, no headroom. */
-  readonly packets: PacketBatch;
-  readonly packetStride: number;
-  /** Out: datagrams to send. */
-  readonly outgoing: MessageBatch;
-  /** Out: packets to write to the TUN, lying in the datagrams' arena. */
-  readonly delivered: PacketBatch;
-  /** Out: ICMP errors to write to the TUN, in an arena of their own. */
-  readonly replies: PacketBatch;
-}
 
 /** When `handleTimeout` has something to do, and what. */
 export interface Deadline {
@@ -94,10 +69,12 @@ export class Tunnel {
     this.buffers.datagrams.count = 0;
   }
 
-  /** Consumes the rows of `packets`; leaves datagrams in `outgoing` and ICMP errors in `replies`. */
+  /**
+   * Consumes rows of `packets`; leaves datagrams in `outgoing` and ICMP errors in `replies`. Where the batch
+   * makes more than `outgoing` holds, `packets.count` stays: send, and call again.
+   */
   handlePackets(now: Instant): void {
     this.#sender.handle(now);
-    this.buffers.packets.count = 0;
   }
 
   /** Handles every timer that is due; before the deadline it does nothing. */
@@ -218,35 +195,16 @@ export class Tunnel {
   /** Waiting packets take the packets' own way, a batch at a time. */
   #flushWaiting(now: Instant): number {
     const { flushable } = this.#state;
+    const { packets, outgoing } = this.buffers;
     for (const peer of flushable) {
-      while (peer.waiting.count > 0 && peer.current?.isUsable(now)) {
-        peer.waiting.drainInto(this.buffers.packets);
+      while (packets.count > 0 || (peer.waiting.count > 0 && peer.current?.isUsable(now))) {
+        if (packets.count === 0) peer.waiting.drainInto(packets);
         this.handlePackets(now);
-        if (this.buffers.outgoing.count > 0) return this.buffers.outgoing.count;
+        if (outgoing.count > 0) return outgoing.count;
       }
       flushable.delete(peer);
     }
-    this.buffers.outgoing.count = 0;
+    outgoing.count = 0;
     return 0;
   }
-}
-
-/** Buffers for inner packets of up to `mtu` bytes. */
-export function tunnelBuffers(mtu: number, rows = BATCH_ROWS): TunnelBuffers {
-  const packetStride = aligned(mtu);
-  const datagramStride = aligned(mtu + DATA_OVERHEAD + SLOT_SLACK);
-  const datagrams = messageBatch(new Uint8Array(rows * datagramStride), rows);
-  return {
-    datagrams,
-    datagramStride,
-    packets: packetBatch(new Uint8Array(rows * packetStride), rows),
-    packetStride,
-    outgoing: messageBatch(new Uint8Array(rows * (mtu + DATA_OVERHEAD)), rows),
-    delivered: packetBatch(datagrams.arena, rows),
-    replies: packetBatch(new Uint8Array(REPLY_ROWS * REPLY_BYTES), REPLY_ROWS),
-  };
-}
-
-function aligned(bytes: number): number {
-  return Math.ceil(bytes / SLOT_ALIGN) * SLOT_ALIGN;
 }

@@ -19,12 +19,14 @@ import { DeviceWatch } from "./device-watch.ts";
 import { DROP_SUMMARY_MS, DropSummary } from "./drop-summary.ts";
 import { EngineLink } from "./engine-link.ts";
 import { engineStart } from "./engine-start.ts";
-import { EventLog, packetText } from "./event-log.ts";
+import { EventLog, type LogLine, packetText } from "./event-log.ts";
 import { DaemonError, messageOf } from "./failure.ts";
 import type { RunProcess } from "./ip-command.ts";
 import { Network, readDeviceState } from "./network.ts";
 import type { NodeId } from "./node-id.ts";
+import { offloadState, offloadText } from "./offloads.ts";
 import { type Interfaces, isSameAddressList, ownAddresses, zoneIndex } from "./own-addresses.ts";
+import { RefusalLog } from "./refusal-log.ts";
 import { Resolver } from "./resolver.ts";
 import { type StatusDocument, statusDocument } from "./status.ts";
 
@@ -60,6 +62,7 @@ export class ControlSide {
   readonly #log: Log;
   readonly #environment: ControlEnvironment;
   readonly #events = new EventLog();
+  readonly #refusals = new RefusalLog();
   readonly #drops = new DropSummary();
   readonly #resolver: Resolver;
   readonly #startedAtMs: number;
@@ -113,7 +116,7 @@ export class ControlSide {
     const features = await this.#startEngine();
     if (features === undefined || this.#isStopping) return;
     this.#features = features;
-    await this.#startNetwork(features.tunName, before);
+    await this.#startNetwork(features, before);
     if (this.#isStopping) return;
     for (const { name, endpoint } of this.#config.peers) {
       if (endpoint !== undefined) this.#resolver.add({ name, ...endpoint });
@@ -200,6 +203,7 @@ export class ControlSide {
     this.#link = new EngineLink(port, {
       event: (event) => this.#event(event),
       link: (isUp) => this.#watch?.linkReported(isUp),
+      runRefused: (remote, errno) => this.#runRefused(remote, errno),
       ended: (error, detail) => {
         if (detail !== undefined) this.#log.debug(detail);
         this.#ended(error);
@@ -208,11 +212,16 @@ export class ControlSide {
     return this.#link.ready();
   }
 
-  async #startNetwork(device: string, before: DeviceState | undefined): Promise<void> {
+  async #startNetwork(
+    { tunName: device, offloads }: EngineFeatures,
+    before: DeviceState | undefined,
+  ): Promise<void> {
     const { runProcess, look, nowMs } = this.#environment;
     const { addresses, mtu, routes } = this.#config.interface;
     const prefixes = routes ? this.#config.peers.flatMap((peer) => peer.allowedIps) : [];
-    const network = new Network({ device, addresses, mtu, routes: prefixes }, before, runProcess);
+    const hasSuperPackets = offloads.includes("tso");
+    const wanted = { device, addresses, mtu, routes: prefixes, hasSuperPackets };
+    const network = new Network(wanted, before, runProcess);
     this.#network = network;
     await network.up();
     this.#watch = new DeviceWatch({ device, network, look, nowMs, log: this.#log });
@@ -270,10 +279,16 @@ export class ControlSide {
   }
 
   #event(event: TunnelEvent): void {
-    for (const line of this.#events.lines(event, this.#environment.nowMs())) {
-      this.#log[line.level](line.message, line.fields);
-    }
+    this.#print(this.#events.lines(event, this.#environment.nowMs()));
     if (event.kind === "unanswered") this.#resolver.refresh(event.peer);
+  }
+
+  #runRefused(remote: Uint8Array, errno: string): void {
+    this.#print(this.#refusals.lines(remote, errno, this.#environment.nowMs()));
+  }
+
+  #print(lines: readonly LogLine[]): void {
+    for (const { level, message, fields } of lines) this.#log[level](message, fields);
   }
 
   #resolved(peer: string, endpoints: readonly PlainEndpoint[]): void {
@@ -289,8 +304,12 @@ export class ControlSide {
 
   #logStart(features: EngineFeatures): void {
     const { tunName, udpPort, receiveBufferBytes, sendBufferBytes } = features;
-    const fields = { device: tunName, port: udpPort, mtu: this.#config.interface.mtu };
-    this.#log.info(`${tunName} is up, listening on UDP port ${udpPort}`, fields);
+    const { mtu } = this.#config.interface;
+    const offloads = offloadText(offloadState(this.#config.offload, features.offloads));
+    this.#log.info(`${tunName} is up, listening on UDP port ${udpPort}; offloads: ${offloads}`, {
+      ...{ device: tunName, port: udpPort, mtu },
+      offloads: features.offloads.join(),
+    });
     const buffers = `receive ${receiveBufferBytes}, send ${sendBufferBytes} bytes`;
     this.#log.debug(`socket buffers: ${buffers}; vnet header: ${features.vnetHeader}`);
   }

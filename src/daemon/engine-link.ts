@@ -20,6 +20,8 @@ import { DaemonError, EXIT } from "./failure.ts";
 export interface EngineListener {
   readonly event: (event: TunnelEvent) => void;
   readonly link: (isUp: boolean) => void;
+  /** The remote address (16 bytes) gets single datagrams for a while. */
+  readonly runRefused: (remote: Uint8Array, errno: string) => void;
   /** The engine ended by itself; called at most once. `detail` is for debug level. */
   readonly ended: (error: DaemonError, detail: string | undefined) => void;
 }
@@ -133,6 +135,9 @@ export class EngineLink {
         break;
       case "link":
         this.#listener.link(report.isUp);
+        break;
+      case "gso-refused":
+        this.#listener.runRefused(report.remote, report.errno);
         break;
       case "fatal":
         this.#ended(new DaemonError(report.message, report.exitCode), report.detail);

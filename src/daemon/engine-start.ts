@@ -27,6 +27,7 @@ export function engineStart(config: Config, context: StartContext): EngineStart 
     ownAddresses: context.ownAddresses,
     limits: config.limits,
     peers: config.peers.map((peer) => peerOptions(peer, context)),
+    offloads: config.offload,
     isTracing: config.log.level === "debug",
   };
 }

@@ -14,6 +14,8 @@ import type { DeviceState } from "./device-state.ts";
  * a daemon that waits longer than that for a CPU loses packets of flows that it could carry.
  */
 const QUEUE_PACKETS = 2_000;
+/** The same where a packet may be a super-packet of 64 KB: at most 32 MB, which are 64 ms at 4 Gbit/s. */
+const QUEUE_SUPER_PACKETS = 500;
 
 /** Arguments of one `ip` call. */
 export type IpCommand = readonly string[];
@@ -24,6 +26,8 @@ export interface NetworkPlanInput {
   readonly mtu: number;
   /** Prefixes to route into the device; empty where routes are switched off. */
   readonly routes: readonly Prefix[];
+  /** Whether TCP comes from the device in super-packets. */
+  readonly hasSuperPackets: boolean;
 }
 
 export interface NetworkPlan {
@@ -37,7 +41,8 @@ export interface NetworkPlan {
 export function planNetwork(input: NetworkPlanInput, before: DeviceState | undefined): NetworkPlan {
   const addresses = input.addresses.filter((one) => !before?.addresses.includes(addressText(one)));
   const routes = routesToAdd(input).filter((one) => !before?.routes.includes(formatPrefix(one)));
-  const queue = before === undefined ? ["txqueuelen", String(QUEUE_PACKETS)] : [];
+  const queuePackets = input.hasSuperPackets ? QUEUE_SUPER_PACKETS : QUEUE_PACKETS;
+  const queue = before === undefined ? ["txqueuelen", String(queuePackets)] : [];
   const up = [
     ...addresses.map((one) => addressCommand("add", one, input.device)),
     ["link", "set", "dev", input.device, "mtu", String(input.mtu), ...queue, "up"],

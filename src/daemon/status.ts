@@ -17,6 +17,7 @@ import type {
 import { formatAddress, formatEndpoint, formatPrefix } from "../core/prefix.ts";
 import type { EngineCounters, EngineFeatures } from "../engine/messages.ts";
 import { addressText } from "./network-plan.ts";
+import { type OffloadState, offloadState } from "./offloads.ts";
 
 export interface SessionStatus {
   readonly slot: SessionSnapshot["slot"];
@@ -69,7 +70,7 @@ export interface StatusDocument {
     readonly listenPort: number;
     readonly isLinkUp: boolean;
   };
-  readonly features: Omit<EngineFeatures, "tunName" | "udpPort">;
+  readonly features: Omit<EngineFeatures, "tunName" | "udpPort"> & OffloadState;
   readonly peers: readonly PeerStatus[];
   readonly sessions: number;
   readonly drops: Readonly<DropCounters>;
@@ -92,7 +93,7 @@ export interface StatusInput {
   readonly pid: number;
   readonly uptimeSeconds: number;
   readonly residentBytes: number;
-  readonly config: Pick<Config, "interface" | "peers">;
+  readonly config: Pick<Config, "interface" | "peers" | "offload">;
   readonly features: EngineFeatures;
   /** The device's own state. */
   readonly link: LinkState;
@@ -116,7 +117,7 @@ export function statusDocument(input: StatusInput): StatusDocument {
       listenPort: udpPort,
       isLinkUp: input.link.isUp,
     },
-    features: offered,
+    features: { ...offered, ...offloadState(config.offload, features.offloads) },
     peers: snapshot.peers.map((peer) => peerStatus(peer, config.peers)),
     sessions: snapshot.sessions,
     drops: snapshot.drops,

@@ -7,7 +7,10 @@
  * before a descriptor is empty, but must never return with an error state left to call again at once.
  */
 
+import type { MessageBatch } from "../core/batch.ts";
+import { datagramsIn } from "../core/message-runs.ts";
 import type { TunnelEvent } from "../core/options.ts";
+import { MESSAGE_FIELDS } from "../core/rows.ts";
 import { type Instant, NEVER } from "../core/time.ts";
 import type { Tunnel } from "../core/tunnel.ts";
 import type { Change, Command, EngineCounters, Report } from "./messages.ts";
@@ -161,13 +164,13 @@ export class Engine {
     for (let batch = 0; batch < BATCHES_PER_TURN; batch += 1) {
       const count = this.#io.udp.receive(datagrams, datagramStride);
       if (count === 0) break;
-      total += count;
+      total += datagramsInBatch(datagrams);
       this.#trace?.datagrams("inbound", datagrams);
       this.#tunnel.handleDatagrams(now);
       this.#trace?.packets("inbound", delivered);
       this.#write(delivered);
       this.#transmit(now);
-      if (count < datagrams.capacity) break;
+      if (!datagrams.isFull) break;
     }
     this.#counts.datagramsReceived += total;
     return total;
@@ -175,38 +178,46 @@ export class Engine {
 
   /** Returns the packets read. */
   #turnTun(now: Instant): number {
-    const { packets, packetStride, outgoing, replies } = this.#tunnel.buffers;
+    const { packets, packetRoom } = this.#tunnel.buffers;
     let total = 0;
     for (let batch = 0; batch < BATCHES_PER_TURN; batch += 1) {
-      const count = this.#io.tun.read(packets, packetStride);
+      const count = this.#io.tun.read(packets, packetRoom);
       if (count === 0) break;
       total += count;
       this.#trace?.packets("outbound", packets);
-      this.#tunnel.handlePackets(now);
-      this.#send(outgoing);
-      this.#write(replies);
+      this.#sendPackets(now);
       // Waiting packets start handshakes: those must not wait for the next turn.
       this.#transmit(now);
-      if (count < packets.capacity) break;
+      if (!packets.isFull) break;
     }
     this.#counts.packetsRead += total;
     return total;
+  }
+
+  /** Seals and sends the packets read, as much at a time as fits. */
+  #sendPackets(now: Instant): void {
+    const { packets, outgoing, replies } = this.#tunnel.buffers;
+    do {
+      this.#tunnel.handlePackets(now);
+      this.#send(outgoing, now);
+      this.#write(replies);
+    } while (packets.count > 0);
   }
 
   /** Sends what timers and handshakes made, batch by batch, until none is left. */
   #transmit(now: Instant): void {
     const { outgoing, replies } = this.#tunnel.buffers;
     while (this.#tunnel.pollTransmit(now) > 0) {
-      this.#send(outgoing);
+      this.#send(outgoing, now);
       this.#write(replies);
     }
   }
 
-  #send(batch: EngineTunnel["buffers"]["outgoing"]): void {
+  #send(batch: EngineTunnel["buffers"]["outgoing"], now: Instant): void {
     if (batch.count === 0) return;
     this.#trace?.datagrams("outbound", batch);
-    const refused = this.#io.udp.send(batch);
-    this.#counts.datagramsSent += batch.count - refused;
+    const refused = this.#io.udp.send(batch, now);
+    this.#counts.datagramsSent += datagramsInBatch(batch) - refused;
     batch.count = 0;
     if (refused > 0) this.#tunnel.countDrop("udp_send", refused);
   }
@@ -228,6 +239,7 @@ export class Engine {
     this.#reportLink(state === "up");
     this.#rearm();
     this.#reportEvents();
+    this.#reportRefusedRun();
   }
 
   #rearm(): void {
@@ -260,6 +272,11 @@ export class Engine {
     this.#report({ kind: "link", isUp });
   }
 
+  #reportRefusedRun(): void {
+    const refused = this.#io.udp.takeRefusedRun();
+    if (refused !== undefined) this.#report({ kind: "gso-refused", ...refused });
+  }
+
   #reportEvents(): void {
     if (this.#isEventPending) return;
     const events: TunnelEvent[] = [];
@@ -274,12 +291,15 @@ export class Engine {
   }
 
   #reportSnapshot(id: number): void {
+    const now = this.#io.clock.now();
     const counters: EngineCounters = {
       ...this.#counts,
+      gsoFallbacks: this.#io.udp.gsoFallbacks,
+      plainRoutes: this.#io.udp.plainRoutes(now),
       udpErrors: this.#io.udp.errorCounts(),
       isLinkUp: this.#io.tun.state === "up",
     };
-    const snapshot = this.#tunnel.snapshot(this.#io.clock.now());
+    const snapshot = this.#tunnel.snapshot(now);
     this.#report({ kind: "snapshot", id, snapshot, counters });
   }
 
@@ -306,4 +326,10 @@ export class Engine {
         change satisfies never;
     }
   }
+}
+
+function datagramsInBatch({ rows, count }: MessageBatch): number {
+  let datagrams = 0;
+  for (let row = 0; row < count; row++) datagrams += datagramsIn(rows, row * MESSAGE_FIELDS);
+  return datagrams;
 }

@@ -32,6 +32,19 @@ export interface EngineStart {
   readonly peers: readonly PeerOptions[];
   /** Whether packet lines are recorded (log level debug). */
   readonly isTracing: boolean;
+  readonly offloads: OffloadWish;
+}
+
+/** Which offloads of the kernel may be used; what it does not have is left out without a word of failure. */
+export interface OffloadWish {
+  /** TCP super-packets from and towards the TUN. */
+  readonly tso: boolean;
+  /** UDP super-packets from and towards the TUN (Linux 6.2). */
+  readonly uso: boolean;
+  /** Runs of datagrams in one message to the socket (UDP_SEGMENT). */
+  readonly gso: boolean;
+  /** Runs of datagrams in one message from the socket (UDP_GRO). */
+  readonly gro: boolean;
 }
 
 /** One difference to apply. */
@@ -68,8 +81,8 @@ export interface EngineFeatures {
   readonly sendBufferBytes: number;
   /** Whether the TUN carries a virtio header with each packet. */
   readonly vnetHeader: boolean;
-  /** Segmentation offloads in use, by their names; empty: none. */
-  readonly offloads: readonly string[];
+  /** Offloads in use: some of "tso", "uso", "gso", "gro", in this order. */
+  readonly offloads: readonly (keyof OffloadWish)[];
 }
 
 /** What the engine counts itself; the core's counters are in the snapshot. */
@@ -81,6 +94,10 @@ export interface EngineCounters {
   readonly datagramsSent: number;
   readonly packetsRead: number;
   readonly packetsWritten: number;
+  /** Runs that the kernel did not take as one message, sent again datagram by datagram. */
+  readonly gsoFallbacks: number;
+  /** Remote addresses that get no runs for a while, because one was not taken. */
+  readonly plainRoutes: number;
   /** Errors of the socket, send and receive together, by errno name. */
   readonly udpErrors: Readonly<Record<string, number>>;
   /** False while writes to the device say that its link is down. */
@@ -106,6 +123,8 @@ export type Report =
   | { readonly kind: "ready"; readonly features: EngineFeatures }
   | { readonly kind: "events"; readonly events: readonly TunnelEvent[] }
   | { readonly kind: "link"; readonly isUp: boolean }
+  /** A run was not taken: for a while this remote address (16 bytes) gets single datagrams. */
+  | { readonly kind: "gso-refused"; readonly remote: Uint8Array; readonly errno: string }
   | {
       readonly kind: "snapshot";
       readonly id: number;

@@ -6,7 +6,7 @@
  * fetches (the control side fetches once a second); the rest is counted.
  */
 import type { MessageBatch, PacketBatch } from "../core/batch.ts";
-import { MESSAGE, MESSAGE_FIELDS, PACKET, PACKET_FIELDS } from "../core/rows.ts";
+import { MESSAGE, MESSAGE_FIELDS, PACKET, PACKET_FIELDS, PACKET_PART } from "../core/rows.ts";
 import type { PacketLine } from "./messages.ts";
 
 /** Lines kept between two fetches. */
@@ -30,7 +30,9 @@ export class PacketTrace {
   /** Records the rows of a packet batch. */
   packets(direction: Direction, batch: PacketBatch): void {
     for (let row = 0; row < batch.count; row += 1) {
-      if (this.#isFull()) continue;
+      // A part lies behind its packet's first row, which counts its bytes.
+      const flags = batch.rows[row * PACKET_FIELDS + PACKET.FLAGS] ?? 0;
+      if ((flags & PACKET_PART) !== 0 || this.#isFull()) continue;
       this.#lines.push(packetLine(direction, batch, row * PACKET_FIELDS));
     }
   }
@@ -68,7 +70,18 @@ function packetLine(direction: Direction, batch: PacketBatch, base: number): Pac
   const offset = batch.rows[base + PACKET.OFFSET] ?? 0;
   const length = batch.rows[base + PACKET.LENGTH] ?? 0;
   const header = batch.arena.subarray(offset, offset + Math.min(length, 40));
-  return { direction, layer: "packet", length, ...innerAddresses(header), port: 0 };
+  const total = length + partBytes(batch.rows, base);
+  return { direction, layer: "packet", length: total, ...innerAddresses(header), port: 0 };
+}
+
+/** Bytes of the rows that a packet goes on in. */
+function partBytes(rows: Int32Array, base: number): number {
+  let bytes = 0;
+  for (let next = rows[base + PACKET.NEXT] ?? 0; next !== 0; ) {
+    bytes += rows[next * PACKET_FIELDS + PACKET.LENGTH] ?? 0;
+    next = rows[next * PACKET_FIELDS + PACKET.NEXT] ?? 0;
+  }
+  return bytes;
 }
 
 /** Source and destination by RFC 791 §3.1 and RFC 8200 §3; undefined where the header is too short. */

@@ -12,9 +12,9 @@ export interface TunPort {
   readonly name: string;
   /** What the last read or write met; "gone" is final. */
   readonly state: "up" | "down" | "gone";
-  /** Fills rows from 0, row i at i * `stride`. Returns rows, which is `batch.count`; 0: none waits. */
-  read(batch: PacketBatch, stride: number): number;
-  /** Writes all rows. Returns how many packets the kernel refused. */
+  /** Fills rows from 0 with packets of up to `room` bytes. Returns rows, which is `batch.count`; 0: none waits. */
+  read(batch: PacketBatch, room: number): number;
+  /** Writes all rows. Returns how many rows the kernel refused, each a packet or a part of one. */
   write(batch: PacketBatch): number;
   close(): void;
 }
@@ -23,8 +23,14 @@ export interface TunPort {
 export interface UdpPort {
   /** Fills rows from 0, row i at i * `stride`. Returns rows, which is `batch.count`; 0: none waits. */
   receive(batch: MessageBatch, stride: number): number;
-  /** Sends all rows. Returns how many the kernel refused. */
-  send(batch: MessageBatch): number;
+  /** Sends all rows. Returns how many datagrams the kernel refused. */
+  send(batch: MessageBatch, now: Instant): number;
+  /** Runs that were taken apart because the kernel refused them. */
+  readonly gsoFallbacks: number;
+  /** Remote addresses that get single datagrams for a while. */
+  plainRoutes(now: Instant): number;
+  /** The last run that was refused since the last call. */
+  takeRefusedRun(): { readonly remote: Uint8Array; readonly errno: string } | undefined;
   /** Errors met so far, by errno name. */
   errorCounts(): Readonly<Record<string, number>>;
   close(): void;

@@ -6,7 +6,8 @@
  * packet, so nothing of configuration, logging or command line may come in.
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
-import { Tunnel, tunnelBuffers } from "../core/tunnel.ts";
+import { tunnelBuffers } from "../core/buffers.ts";
+import { Tunnel } from "../core/tunnel.ts";
 import { nativeAead } from "../crypto/aead.ts";
 import { loadSodium } from "../crypto/sodium.ts";
 import { createClock } from "../io/clock.ts";
@@ -43,6 +44,9 @@ async function start(options: EngineStart): Promise<void> {
   const native = loadNative();
   const crypto = await loadSodium();
   const io = openIo(native, options);
+  const { tun, udp } = io;
+  const has = { tso: tun.offloads.includes("tso"), uso: tun.offloads.includes("uso") };
+  const gro = udp.offloads.includes("gro");
   const tunnel = new Tunnel(
     {
       nodeId: options.nodeId,
@@ -50,9 +54,10 @@ async function start(options: EngineStart): Promise<void> {
       listenPort: io.udp.port,
       ownAddresses: options.ownAddresses,
       limits: options.limits,
+      offloads: { joinTcp: has.tso, joinUdp: has.uso, runs: udp.offloads.includes("gso") },
     },
     { crypto, aead: nativeAead(native) },
-    tunnelBuffers(options.tun.mtu),
+    tunnelBuffers({ mtu: options.tun.mtu, superPackets: has.tso || has.uso, gro }),
     io.clock.now(),
   );
   engine = new Engine(tunnel, io, options, report);
@@ -67,10 +72,10 @@ async function start(options: EngineStart): Promise<void> {
 
 function openIo(
   native: Native,
-  { tun, udp }: EngineStart,
+  { tun, udp, offloads }: EngineStart,
 ): EngineIo & { readonly tun: TunDevice; readonly udp: UdpSocket } {
-  const device = openTun(native, tun.name);
-  const socket = openUdp(native, udp);
+  const device = openTun(native, tun.name, offloads);
+  const socket = openUdp(native, { ...udp, wish: offloads });
   return {
     tun: device,
     udp: socket,
@@ -87,9 +92,9 @@ function features(tun: TunDevice, udp: UdpSocket): EngineFeatures {
     udpFamily: udp.family,
     receiveBufferBytes: udp.receiveBufferBytes,
     sendBufferBytes: udp.sendBufferBytes,
-    // The addon always asks for the header, and offloads are not asked for.
+    // The addon always asks for the header.
     vnetHeader: true,
-    offloads: [],
+    offloads: [...tun.offloads, ...udp.offloads],
   };
 }
 

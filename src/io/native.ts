@@ -10,6 +10,7 @@
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import {
+  GSO,
   MESSAGE,
   MESSAGE_DONT_FRAGMENT,
   MESSAGE_FIELDS,
@@ -19,8 +20,8 @@ import {
   OPEN_FIELDS,
   PACKET,
   PACKET_FIELDS,
-  PACKET_MORE,
   PACKET_NEEDS_CHECKSUM,
+  PACKET_PART,
   SEAL,
   SEAL_FIELDS,
 } from "../core/rows.ts";
@@ -37,22 +38,17 @@ export interface Native {
    */
   tunOpen(name: string, offloads: number, nameOut: Uint8Array): number;
   /**
-   * Reads packets until none is left or `capacity` rows are full; packet i lies at
-   * i * stride + headroom, at most stride - headroom bytes. A longer one is cut and has STATUS
-   * -EMSGSIZE. Returns rows filled, or -errno when the first read fails (-EAGAIN: nothing there).
+   * Reads packets until none is left, `capacity` rows are full or fewer than `room` bytes are free. They
+   * lie one behind another, each at a multiple of 64; `room` is the most that one may have. A longer one is
+   * cut and has STATUS -EMSGSIZE. Returns rows filled, or -errno when the first read fails (-EAGAIN:
+   * nothing there).
    */
-  tunRead(
-    fd: number,
-    arena: Uint8Array,
-    stride: number,
-    headroom: number,
-    rows: Int32Array,
-    capacity: number,
-  ): number;
+  tunRead(fd: number, arena: Uint8Array, room: number, rows: Int32Array, capacity: number): number;
   /**
-   * Writes `count` rows, each STATUS 0 or -errno. Rows with PACKET_MORE are gathered with the one after
-   * them (up to 128 rows a packet; the vnet header is the first row's; all get the packet's STATUS).
-   * Returns packets written.
+   * Writes the packets of `count` rows, each row's STATUS 0 or -errno. NEXT leads from row to row of one
+   * packet, always forward, up to 128 rows; the vnet header is the first row's, the others have
+   * PACKET_PART; all get the packet's STATUS, and a part that no chain leads to gets -EINVAL. Packets are
+   * written in the order of their first rows. Returns packets written.
    */
   tunWrite(fd: number, arena: Uint8Array, rows: Int32Array, count: number): number;
 
@@ -72,18 +68,30 @@ export interface Native {
     bufferBytes: number,
     info: Int32Array,
   ): number;
-  /** recvmmsg into slots of `stride` bytes. Returns rows filled, or -errno. Pending socket errors (ECONNREFUSED …) come as -errno. */
+  /**
+   * Asks the kernel for the offloads `wanted` of a UDP socket (bits of `UDP_OFFLOAD`) and returns those
+   * that it has: GSO, it takes MESSAGE.SEGMENT on send; GRO, it joins datagrams of one source on receive
+   * (switched on by this call, and off where it is not wanted).
+   */
+  udpOffload(fd: number, wanted: number): number;
+  /**
+   * recvmmsg into slots of `stride` bytes, until none is left, `capacity` rows are full, or `budget` bytes
+   * were received (looked at now and then: it may be passed by 64 rows). Returns rows filled, or -errno.
+   * Pending socket errors (ECONNREFUSED …) come as -errno.
+   */
   udpReceive(
     fd: number,
     arena: Uint8Array,
     stride: number,
     rows: Int32Array,
     capacity: number,
+    budget: number,
   ): number;
   /**
    * sendmmsg of `count` rows; each STATUS 0 or -errno. Goes on past a failed row, stops at EAGAIN (that
-   * row and those after it keep -EAGAIN). LOCAL must be of REMOTE's family or zero. Returns rows sent,
-   * or -errno where `fd` is no socket.
+   * row and those after it keep -EAGAIN). LOCAL must be of REMOTE's family or zero. A row with SEGMENT
+   * goes as one message, cut by the kernel (UDP_SEGMENT); at most 64 datagrams and 65,507 bytes. Returns
+   * rows sent, or -errno where `fd` is no socket.
    */
   udpSend(fd: number, arena: Uint8Array, rows: Int32Array, count: number): number;
 
@@ -91,13 +99,23 @@ export interface Native {
   keyLoad(slot: number, material: Uint8Array): number;
   /** Wipes a slot with explicit_bzero, and the cipher contexts with it. */
   keyWipe(slot: number): number;
+  /**
+   * Chooses how this thread seals and opens (a value of `CIPHER`; any other number only asks) and returns what
+   * it does: PRIMITIVES where it can, unless told otherwise. They need functions that only a node with OpenSSL
+   * inside exports, and are compared with EVP when they are chosen; where that fails, EVP stays.
+   */
+  cipherKind(wanted: number): number;
   /** Slots of the key table (mlocked where the limit allows, MADV_DONTDUMP, MADV_WIPEONFORK). */
   keySlots(): number;
   /**
    * Seals `count` SEAL rows: writes header, ciphertext and tag, 32 bytes more than the plaintext, at
-   * OUT_OFFSET. STATUS 0, -ENOKEY (empty slot) or -EINVAL (outside an arena, SEGMENTS not 1, counter of
-   * 2^48 and more). Sets bit 7 of the plaintext's first byte in what is sealed where FLAGS has
-   * PACKET_NEEDS_CHECKSUM. Returns rows sealed.
+   * OUT_OFFSET. With SEGMENTS > 1 it cuts the super-packet into datagrams of HEADER_LENGTH + GSO_SIZE
+   * bytes of plaintext (the last may be shorter) that follow one another, under consecutive counters, as
+   * the kernel's software segmentation would: lengths, IPv4 id and header checksum, TCP sequence number,
+   * FIN and PSH on the last, CWR on the first only, partial checksums of each one's own length. STATUS 0,
+   * -ENOKEY (empty slot) or -EINVAL (outside an arena, SEGMENTS that lengths contradict, a header that does
+   * not fit its type, counter of 2^48 and more). Sets bit 7 of the plaintext's first byte in what is sealed
+   * where FLAGS has PACKET_NEEDS_CHECKSUM. Cutting overwrites the plaintext. Returns rows sealed.
    */
   seal(packets: Uint8Array, datagrams: Uint8Array, rows: Int32Array, count: number): number;
   /**
@@ -125,6 +143,12 @@ export interface Native {
   errnoName(errno: number): string;
 }
 
+/** How ChaCha20-Poly1305 is computed: through OpenSSL's EVP, or of its two primitives directly, which is faster. */
+export const CIPHER = { EVP: 1, PRIMITIVES: 2 } as const;
+
+/** Bits of `udpOffload`. */
+export const UDP_OFFLOAD = { GSO: 1, GRO: 2 } as const;
+
 /** The numbers of core/rows.ts in the order in which the addon states its own. */
 export const ROW_LAYOUT: readonly number[] = [
   ...Object.values(MESSAGE),
@@ -134,7 +158,8 @@ export const ROW_LAYOUT: readonly number[] = [
   ...Object.values(PACKET),
   PACKET_FIELDS,
   PACKET_NEEDS_CHECKSUM,
-  PACKET_MORE,
+  PACKET_PART,
+  ...Object.values(GSO),
   ...Object.values(SEAL),
   SEAL_FIELDS,
   ...Object.values(OPEN),

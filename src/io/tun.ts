@@ -15,20 +15,50 @@
  */
 
 import type { PacketBatch } from "../core/batch.ts";
-import { PACKET, PACKET_FIELDS, PACKET_MORE } from "../core/rows.ts";
+import { PACKET, PACKET_FIELDS } from "../core/rows.ts";
 import { IoError } from "./io-error.ts";
 import type { Native } from "./native.ts";
 
 /** "up": packets pass; "down": the last write met a link that is down; "gone": the device was deleted. */
 export type TunState = "up" | "down" | "gone";
 
-/** Opens or creates the TUN device `name` (empty: the kernel names it) with `offloads` (TUN_F_*, 0: none). */
-export function openTun(native: Native, name: string, offloads = 0): TunDevice {
+/** TUN_F_* of linux/if_tun.h: what the device may leave to us. USO4 and USO6 came with Linux 6.2, and only together. */
+const TUN_F = { CSUM: 1, TSO4: 2, TSO6: 4, TSO_ECN: 8, USO4: 0x20, USO6: 0x40 } as const;
+const TUN_TSO = TUN_F.CSUM | TUN_F.TSO4 | TUN_F.TSO6 | TUN_F.TSO_ECN;
+const TUN_USO = TUN_F.CSUM | TUN_F.USO4 | TUN_F.USO6;
+
+/** Packets are read to multiples of this. */
+const PACKET_ALIGN = 64;
+
+/** A device's offloads by name. */
+export type TunOffload = "tso" | "uso";
+
+/** Opens or creates the TUN device `name` (empty: the kernel names it) with those of the wished offloads that the kernel has. */
+export function openTun(
+  native: Native,
+  name: string,
+  wish: Readonly<Record<TunOffload, boolean>> = { tso: false, uso: false },
+): TunDevice {
   const nameOut = new Uint8Array(16);
-  const fd = native.tunOpen(name, offloads, nameOut);
-  if (fd < 0) throw new IoError("open TUN device", `"${name}"`, native.errnoName(fd));
-  const end = nameOut.indexOf(0);
-  return new TunDevice(native, fd, new TextDecoder().decode(nameOut.subarray(0, end)));
+  const wished = (["tso", "uso"] as const).filter((offload) => wish[offload]);
+  // An older kernel refuses the whole for one flag it does not know.
+  const tries: (readonly TunOffload[])[] = [wished, wished.filter((o) => o === "tso"), []];
+  let fd = -1;
+  for (const offloads of tries) {
+    fd = native.tunOpen(name, flagsOf(offloads), nameOut);
+    if (fd >= 0) return new TunDevice(native, fd, nameIn(nameOut), offloads);
+    if (native.errnoName(fd) !== "EINVAL") break;
+  }
+  throw new IoError("open TUN device", `"${name}"`, native.errnoName(fd));
+}
+
+/** Checksums are left partial wherever super-packets are taken; a device without either finishes them. */
+function flagsOf(offloads: readonly TunOffload[]): number {
+  return (offloads.includes("tso") ? TUN_TSO : 0) | (offloads.includes("uso") ? TUN_USO : 0);
+}
+
+function nameIn(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
 }
 
 /** An open TUN device. */
@@ -36,14 +66,17 @@ export class TunDevice {
   /** Descriptor, for `Native.watch`. */
   readonly fd: number;
   readonly name: string;
+  /** What the kernel leaves to us, and takes from us. */
+  readonly offloads: readonly TunOffload[];
   readonly #native: Native;
   #state: TunState = "up";
   #isClosed = false;
 
-  constructor(native: Native, fd: number, name: string) {
+  constructor(native: Native, fd: number, name: string, offloads: readonly TunOffload[] = []) {
     this.#native = native;
     this.fd = fd;
     this.name = name;
+    this.offloads = offloads;
   }
 
   /** What the last read or write met. "gone" is final. */
@@ -52,25 +85,24 @@ export class TunDevice {
   }
 
   /**
-   * Fills `batch` from its start with the packets that wait; packet i lies at i * `stride` + `headroom`.
-   * Returns their number, which is `batch.count`; 0 when none waits or the device is gone.
+   * Fills `batch` from its start with the packets that wait, of up to `room` bytes each, one behind
+   * another. Returns their number, which is `batch.count`; 0 when none waits or the device is gone.
    */
-  read(batch: PacketBatch, stride: number, headroom = 0): number {
+  read(batch: PacketBatch, room: number): number {
     batch.count = 0;
-    const result = this.#native.tunRead(
-      this.fd,
-      batch.arena,
-      stride,
-      headroom,
-      batch.rows,
-      batch.capacity,
-    );
+    batch.isFull = false;
+    const { arena, rows, capacity } = batch;
+    const result = this.#native.tunRead(this.fd, arena, room, rows, capacity);
     if (result < 0) this.#learnFrom(this.#native.errnoName(result), "read TUN device");
     else batch.count = result;
+    batch.isFull = batch.count > 0 && isFull(batch, room);
     return batch.count;
   }
 
-  /** Writes the batch's packets. Returns how many the kernel refused; each row's STATUS says why. */
+  /**
+   * Writes the batch's packets. Returns how many rows the kernel refused, each a packet or a part of one;
+   * each row's STATUS says why.
+   */
   write(batch: PacketBatch): number {
     const { count, rows } = batch;
     if (count === 0) return 0;
@@ -78,9 +110,7 @@ export class TunDevice {
     if (written < 0)
       throw new IoError("write TUN device", this.name, this.#native.errnoName(written));
     if (written > 0) this.#state = "up";
-    const refused = packetsIn(rows, count) - written;
-    if (refused > 0) this.#learnFromRows(rows, count);
-    return refused;
+    return this.#learnFromRows(rows, count);
   }
 
   /** Closes the descriptor; a device that is not persistent disappears with it. */
@@ -90,13 +120,17 @@ export class TunDevice {
     this.#native.close(this.fd);
   }
 
-  #learnFromRows(rows: Int32Array, count: number): void {
+  /** Returns how many rows failed. */
+  #learnFromRows(rows: Int32Array, count: number): number {
+    let refused = 0;
     for (let row = 0; row < count; row++) {
       const status = rows[row * PACKET_FIELDS + PACKET.STATUS] ?? 0;
       if (status === 0) continue;
+      refused++;
       const state = stateAfter(this.#native.errnoName(status));
       if (state !== undefined) this.#state = state;
     }
+    return refused;
   }
 
   #learnFrom(code: string, operation: "read TUN device"): void {
@@ -111,12 +145,9 @@ function stateAfter(code: string): TunState | undefined {
   return code === "EIO" ? "down" : undefined;
 }
 
-/** Packets, not rows: a row with PACKET_MORE belongs to the next one's packet. */
-function packetsIn(rows: Int32Array, count: number): number {
-  let packets = 0;
-  for (let row = 0; row < count; row++) {
-    const flags = rows[row * PACKET_FIELDS + PACKET.FLAGS] ?? 0;
-    if ((flags & PACKET_MORE) === 0 || row === count - 1) packets++;
-  }
-  return packets;
+/** Whether the read ended for want of rows or room. */
+function isFull({ arena, rows, count, capacity }: PacketBatch, room: number): boolean {
+  const base = (count - 1) * PACKET_FIELDS;
+  const end = (rows[base + PACKET.OFFSET] ?? 0) + (rows[base + PACKET.LENGTH] ?? 0);
+  return count === capacity || arena.length - Math.ceil(end / PACKET_ALIGN) * PACKET_ALIGN < room;
 }

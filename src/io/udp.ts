@@ -6,11 +6,14 @@
  * errors that pass are listed once, in `PASSING`; anything else is a bug of ours and is thrown.
  */
 
-import type { MessageBatch } from "../core/batch.ts";
+import { type MessageBatch, messageBatch } from "../core/batch.ts";
+import { datagramsIn } from "../core/message-runs.ts";
 import { formatEndpoint } from "../core/prefix.ts";
 import { MESSAGE, MESSAGE_FIELDS } from "../core/rows.ts";
+import type { Instant } from "../core/time.ts";
 import { IoError } from "./io-error.ts";
-import type { Native } from "./native.ts";
+import { type Native, UDP_OFFLOAD } from "./native.ts";
+import { copyDatagram, PlainRoutes } from "./plain-routes.ts";
 
 /** Socket buffer of each direction, bytes: 14 ms at 4 Gbit/s. */
 const UDP_BUFFER_BYTES = 7 * 1024 * 1024;
@@ -39,6 +42,26 @@ const PASSING: Readonly<Record<string, string>> = {
   ETIMEDOUT: "an ICMP error, which anyone can forge",
 };
 
+/**
+ * Errors by which the kernel says that a path takes no runs: no checksum offload (EIO), a run longer than
+ * the path's MTU allows (EINVAL, EMSGSIZE). Each has other causes too, which single datagrams then meet.
+ */
+const NO_RUNS = new Set(["EIO", "EINVAL", "EMSGSIZE"]);
+/** Single datagrams in one call where runs are taken apart. */
+const PLAIN_ROWS = 128;
+/** Bytes of one receive, roughly: what fits a core's cache. */
+const RECEIVE_BYTES = 256 * 1024;
+
+/** A socket's offloads by name. */
+export type UdpOffload = "gso" | "gro";
+
+/** A remote address that took no run; to be logged. */
+export interface RefusedRun {
+  /** 16 bytes. */
+  readonly remote: Uint8Array;
+  readonly errno: string;
+}
+
 /** Errors of a send that a local address or device which is gone explains. */
 const STALE_LOCAL = new Set(["EADDRNOTAVAIL", "EINVAL", "ENETUNREACH", "ENODEV", "ENXIO"]);
 
@@ -53,6 +76,8 @@ export interface UdpOptions {
   readonly device?: string;
   /** Bytes of each buffer; 7 MB unless told. */
   readonly bufferBytes?: number;
+  /** Offloads to ask the kernel for; none unless told. */
+  readonly wish?: Readonly<Record<UdpOffload, boolean>>;
 }
 
 /** Opens and binds the socket; throws an `IoError` with a hint. */
@@ -61,7 +86,16 @@ export function openUdp(native: Native, options: UdpOptions): UdpSocket {
   const info = new Int32Array(4);
   const fd = native.udpOpen(address, port, mark, device, bufferBytes, info);
   if (fd < 0) throw new IoError("bind UDP socket", wishText(options), native.errnoName(fd));
-  return new UdpSocket(native, fd, info);
+  return new UdpSocket(native, fd, info, offloadsOf(native, fd, options));
+}
+
+/** Those of the wished offloads that the kernel has. */
+function offloadsOf(native: Native, fd: number, { wish }: UdpOptions): readonly UdpOffload[] {
+  const wanted = (wish?.gso ? UDP_OFFLOAD.GSO : 0) | (wish?.gro ? UDP_OFFLOAD.GRO : 0);
+  if (wanted === 0) return [];
+  const granted = Math.max(0, native.udpOffload(fd, wanted));
+  const has = { gso: (granted & UDP_OFFLOAD.GSO) !== 0, gro: (granted & UDP_OFFLOAD.GRO) !== 0 };
+  return (["gso", "gro"] as const).filter((offload) => has[offload]);
 }
 
 /** An open UDP socket. */
@@ -75,12 +109,18 @@ export class UdpSocket {
   /** Buffers as the kernel counts them: twice what was asked for, less where it refused. */
   readonly receiveBufferBytes: number;
   readonly sendBufferBytes: number;
+  readonly offloads: readonly UdpOffload[];
   readonly #native: Native;
   /** BOUNDED: by the errors in `PASSING`. */
   readonly #errors = new Map<string, number>();
+  readonly #plainRoutes = new PlainRoutes();
+  /** Rows of runs taken apart; the arena is the batch's own. */
+  readonly #singles = new Int32Array(PLAIN_ROWS * MESSAGE_FIELDS);
+  #fallbacks = 0;
+  #refusedRun: RefusedRun | undefined;
   #isClosed = false;
 
-  constructor(native: Native, fd: number, info: Int32Array) {
+  constructor(native: Native, fd: number, info: Int32Array, offloads: readonly UdpOffload[] = []) {
     const [port = 0, family = 0, receiveBytes = 0, sendBytes = 0] = info;
     this.#native = native;
     this.fd = fd;
@@ -88,6 +128,24 @@ export class UdpSocket {
     this.family = family === 4 ? 4 : 6;
     this.receiveBufferBytes = receiveBytes;
     this.sendBufferBytes = sendBytes;
+    this.offloads = offloads;
+  }
+
+  /** Runs that were taken apart because the kernel refused them. */
+  get gsoFallbacks(): number {
+    return this.#fallbacks;
+  }
+
+  /** Remote addresses that get single datagrams for a while. */
+  plainRoutes(now: Instant): number {
+    return this.#plainRoutes.count(now);
+  }
+
+  /** The last run that was refused since the last call. */
+  takeRefusedRun(): RefusedRun | undefined {
+    const refused = this.#refusedRun;
+    this.#refusedRun = undefined;
+    return refused;
   }
 
   /** Errors met so far by errno name; receive and send together. */
@@ -96,28 +154,27 @@ export class UdpSocket {
   }
 
   /**
-   * Fills `batch` from its start with the datagrams that wait; datagram i lies at i * `stride`.
-   * Returns their number, which is `batch.count`.
+   * Fills `batch` from its start with the datagrams that wait; message i lies at i * `stride`.
+   * Returns the number of messages, which is `batch.count`.
    */
   receive(batch: MessageBatch, stride: number): number {
-    batch.count = 0;
     const { arena, rows, capacity } = batch;
-    const result = this.#native.udpReceive(this.fd, arena, stride, rows, capacity);
+    const result = this.#native.udpReceive(this.fd, arena, stride, rows, capacity, RECEIVE_BYTES);
+    batch.count = Math.max(result, 0);
+    batch.isFull = batch.count === capacity || bytesOf(batch) >= RECEIVE_BYTES;
     if (result < 0) this.#pass(result, "receive on UDP socket");
-    else batch.count = result;
     return batch.count;
   }
 
   /**
-   * Sends the batch. A row that fails because its local address or device is gone is sent once more with
-   * both cleared. Returns how many datagrams the kernel refused; each row's STATUS says why.
+   * Sends the batch. A run that its path does not take goes datagram by datagram, and so do the next ones
+   * to that address for a while. A datagram that fails because its local address or device is gone is
+   * sent once more with both cleared. Returns how many datagrams the kernel refused.
    */
-  send(batch: MessageBatch): number {
-    const { arena, rows, count } = batch;
-    if (count === 0) return 0;
-    const sent = this.#native.udpSend(this.fd, arena, rows, count);
-    if (sent < 0) throw this.#failure(sent, "send on UDP socket");
-    return sent === count ? 0 : this.#handleRefused(batch);
+  send(batch: MessageBatch, now: Instant): number {
+    if (batch.count === 0) return 0;
+    if (this.#plainRoutes.isAny(now)) return this.#sendPlain(batch, now);
+    return this.#sendRows(batch, now);
   }
 
   /** Closes the descriptor. */
@@ -127,14 +184,74 @@ export class UdpSocket {
     this.#native.close(this.fd);
   }
 
-  #handleRefused(batch: MessageBatch): number {
+  #sendRows(batch: MessageBatch, now: Instant): number {
+    const { arena, rows, count } = batch;
+    const sent = this.#native.udpSend(this.fd, arena, rows, count);
+    if (sent < 0) throw this.#failure(sent, "send on UDP socket");
+    return sent === count ? 0 : this.#handleRefused(batch, now);
+  }
+
+  /** Sends in the same order, but runs to plain routes taken apart. */
+  #sendPlain({ arena, rows, count }: MessageBatch, now: Instant): number {
+    const singles = { arena, rows: this.#singles, count: 0, capacity: PLAIN_ROWS, isFull: false };
+    let refused = 0;
+    for (let row = 0; row < count; row++) {
+      const base = row * MESSAGE_FIELDS;
+      const isPlain = this.#plainRoutes.has(rows, base, now);
+      const parts = isPlain ? datagramsIn(rows, base) : 1;
+      for (let part = 0; part < parts; part++) {
+        if (singles.count === PLAIN_ROWS) refused += this.#flush(singles, now);
+        const to = singles.count * MESSAGE_FIELDS;
+        copyDatagram(rows, base, isPlain ? part : -1, singles.rows, to);
+        singles.count++;
+      }
+    }
+    return refused + this.#flush(singles, now);
+  }
+
+  #flush(singles: MessageBatch, now: Instant): number {
+    const refused = this.#sendRows(singles, now);
+    singles.count = 0;
+    return refused;
+  }
+
+  #handleRefused(batch: MessageBatch, now: Instant): number {
     let refused = 0;
     for (let row = 0; row < batch.count; row++) {
       const base = row * MESSAGE_FIELDS;
       const status = statusOf(batch.rows, base);
-      if (status === 0 || this.#resend(batch, base, status)) continue;
-      this.#pass(statusOf(batch.rows, base), "send on UDP socket");
-      refused++;
+      if (status === 0) continue;
+      if (this.#isRefusedRun(batch.rows, base, status)) {
+        refused += this.#sendApart(batch, base, now);
+      } else if (!this.#resend(batch, base, status)) {
+        this.#pass(statusOf(batch.rows, base), "send on UDP socket");
+        refused += datagramsIn(batch.rows, base);
+      }
+    }
+    return refused;
+  }
+
+  #isRefusedRun(rows: Int32Array, base: number, status: number): boolean {
+    return rows[base + MESSAGE.SEGMENT] !== 0 && NO_RUNS.has(this.#native.errnoName(status));
+  }
+
+  /**
+   * Sends a refused run datagram by datagram. Where one gets out as it is, the run was what the path did not
+   * take; a local address that is gone fails with the same errors.
+   */
+  #sendApart({ arena, rows }: MessageBatch, base: number, now: Instant): number {
+    const parts = datagramsIn(rows, base);
+    const singles = messageBatch(arena, parts);
+    for (; singles.count < parts; singles.count++) {
+      copyDatagram(rows, base, singles.count, singles.rows, singles.count * MESSAGE_FIELDS);
+    }
+    const refused = this.#sendRows(singles, now);
+    if (isSentAsAsked(singles, rows, base)) {
+      this.#fallbacks++;
+      this.#plainRoutes.add(rows, base, now);
+      const remote = rows.slice(base + MESSAGE.REMOTE, base + MESSAGE.REMOTE + 4);
+      const errno = this.#native.errnoName(statusOf(rows, base));
+      this.#refusedRun = { remote: new Uint8Array(remote.buffer), errno };
     }
     return refused;
   }
@@ -165,6 +282,26 @@ export class UdpSocket {
 function wishText({ address, port, device = "" }: UdpOptions): string {
   const where = `to ${formatEndpoint({ address, port, scope: 0 })}`;
   return device === "" ? where : `${where} on device ${device}`;
+}
+
+/** Whether a datagram of the run in row `base` got out from the local side that the run has. */
+function isSentAsAsked(singles: MessageBatch, rows: Int32Array, base: number): boolean {
+  for (let row = 0; row < singles.count; row++) {
+    const single = row * MESSAGE_FIELDS;
+    if (statusOf(singles.rows, single) !== 0) continue;
+    let field: number = MESSAGE.LOCAL;
+    while (field <= MESSAGE.DEVICE && singles.rows[single + field] === rows[base + field]) field++;
+    if (field > MESSAGE.DEVICE) return true;
+  }
+  return false;
+}
+
+function bytesOf({ rows, count }: MessageBatch): number {
+  let bytes = 0;
+  for (let row = 0; row < count; row++) {
+    bytes += rows[row * MESSAGE_FIELDS + MESSAGE.LENGTH] ?? 0;
+  }
+  return bytes;
 }
 
 function statusOf(rows: Int32Array, base: number): number {

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,9 +50,18 @@ enum {
   PACKET_CHECKSUM_START = 6,
   PACKET_CHECKSUM_OFFSET = 7,
   PACKET_STATUS = 8,
+  PACKET_NEXT = 9,
   PACKET_FIELDS = 12,
   PACKET_NEEDS_CHECKSUM = 1,
-  PACKET_MORE = 2,
+  PACKET_PART = 2,
+};
+
+enum {
+  GSO_NONE = 0,
+  GSO_TCP4 = 1,
+  GSO_TCP6 = 4,
+  GSO_UDP = 5,
+  GSO_ECN = 0x80,
 };
 
 enum {
@@ -74,6 +84,18 @@ enum {
   SEAL_FIELDS = 16,
 };
 
+/* Values of cipherKind: CIPHER of src/io/native.ts. */
+enum {
+  CIPHER_EVP = 1,
+  CIPHER_PRIMITIVES = 2,
+};
+
+/* Bits of udpOffload: UDP_OFFLOAD of src/io/native.ts. */
+enum {
+  OFFLOAD_GSO = 1,
+  OFFLOAD_GRO = 2,
+};
+
 enum {
   OPEN_OFFSET = 0,
   OPEN_LENGTH = 1,
@@ -91,10 +113,32 @@ enum {
 #define KEY_SLOTS 16384
 /* Messages a recvmmsg or sendmmsg takes; larger batches go in several calls. */
 #define UDP_BATCH 128
+/* Header and tag of a DATA datagram. */
+#define HEADER_BYTES 16
+#define TAG_BYTES 16
+#define OVERHEAD_BYTES (HEADER_BYTES + TAG_BYTES)
+/* Bit 7 of a sealed packet's first byte: its transport checksum is unfinished. */
+#define UNFINISHED_CHECKSUM 0x80
+/* Bytes of IP and transport header of a super-packet. BOUNDED: IPv4 and TCP have 120 at most, IPv6
+   extension headers get the rest. */
+#define CUT_HEADER_BYTES 512
+/* Keystream that one call makes for a packet; room for a Poly1305 state (248 bytes on x64); longest
+   packet of the comparison at load. */
+#define CHACHA_STREAM_BYTES 2048
+#define CHACHA_POLY1305_BYTES 512
+#define TRIAL_BYTES 4096
 /* Watches a thread may hold. BOUNDED: the engine needs two. */
 #define WATCHES 64
 /* Room for every control message that is asked for or sent: two pktinfos, two TOS, one segment. */
 #define CONTROL_BYTES 192
+
+/* Options and control messages of netinet/udp.h, which older headers lack (Linux 4.18 and 5.0). */
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
 typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
 
@@ -123,9 +167,16 @@ struct key_table {
   uint8_t isLoaded[KEY_SLOTS];
 };
 
+/* Work space of chacha.c; holds keystream and one-time keys while it works. */
+struct chacha {
+  _Alignas(64) uint8_t stream[CHACHA_STREAM_BYTES];
+  _Alignas(64) uint8_t poly1305[CHACHA_POLY1305_BYTES];
+};
+
 struct watch;
 
 struct instance {
+  int32_t cipher;          /* CIPHER_EVP or CIPHER_PRIMITIVES */
   struct key_table *keys;  /* NULL until the first key is loaded */
   EVP_CIPHER_CTX *sealing; /* NULL: no key has been used since the last wipe */
   EVP_CIPHER_CTX *opening;
@@ -182,6 +233,7 @@ napi_value tun_read(napi_env env, napi_callback_info info);
 napi_value tun_write(napi_env env, napi_callback_info info);
 
 napi_value udp_open(napi_env env, napi_callback_info info);
+napi_value udp_offload(napi_env env, napi_callback_info info);
 napi_value udp_receive(napi_env env, napi_callback_info info);
 napi_value udp_send(napi_env env, napi_callback_info info);
 bool is_zero(const uint8_t address[16]);
@@ -201,10 +253,55 @@ void keys_free(struct instance *self);
 
 napi_value aead_seal(napi_env env, napi_callback_info info);
 napi_value aead_open(napi_env env, napi_callback_info info);
+napi_value cipher_kind(napi_env env, napi_callback_info info);
+/* Takes the primitives where they are there and agree with EVP, else EVP. */
+void cipher_choose(struct instance *self);
+
+/* Makes the cipher contexts where there are none. 0 or -errno. */
+int evp_begin(struct instance *self);
+/* Drops the cipher contexts, which keep a copy of the last key that they were given. */
+void evp_forget(struct instance *self);
+/* Both take the header that lies in front as associated data, and its counter as nonce; `key` NULL:
+   the one given last. False: it failed, or the tag did not verify; then a key must be given again.
+ */
+bool evp_seal(struct instance *self, const uint8_t *key, uint8_t *datagram, const uint8_t *in,
+              int length);
+bool evp_open(struct instance *self, const uint8_t *key, uint8_t *datagram, int length);
 /* HChaCha20 (draft-irtf-cfrg-xchacha-03 §2.2) of a 32-byte key and 16 bytes. 0 or -errno. */
 int hchacha20(uint8_t subkey[32], const uint8_t key[32], const uint8_t input[16]);
-/* Drops the cipher contexts, which keep a copy of the last key that they were given. */
-void aead_forget(struct instance *self);
+
+/* The same two without EVP. What they leave in `chacha` is secret. */
+void chacha_seal(struct chacha *chacha, const uint8_t *key, uint8_t *datagram, const uint8_t *in,
+                 size_t length);
+bool chacha_open(struct chacha *chacha, const uint8_t *key, uint8_t *datagram, size_t length);
+/* Whether they are there and do what EVP does, on random input. */
+bool chacha_agrees(struct instance *self);
+
+/* A super-packet while it is cut; every sum is the ones' complement one of RFC 1071. */
+struct cut {
+  uint8_t *packet;
+  int32_t length;
+  int32_t header_length; /* IP and transport, repeated by every segment */
+  int32_t segment_size;  /* payload bytes of each but the last */
+  int32_t segments;
+  int32_t transport; /* offset of the transport header */
+  bool is_v6;
+  bool is_tcp;
+  uint8_t flags;          /* TCP flags of the super-packet */
+  uint32_t sequence;      /* TCP sequence number of the first segment */
+  uint32_t id;            /* IPv4 id of the first segment */
+  uint32_t ip_sum;        /* IPv4 header without length, id and checksum */
+  uint32_t transport_sum; /* partial checksum without the transport length */
+  uint8_t header[CUT_HEADER_BYTES];
+};
+/* Checks that a seal row describes the `length` bytes at `packet`, and keeps the header. 0 or
+   -EINVAL, and then nothing was changed. */
+int cut_begin(struct cut *cut, const int32_t *row, uint8_t *packet, int32_t length);
+/* Bytes of segment `index`, header included. */
+int32_t cut_length(const struct cut *cut, int32_t index);
+/* Writes the header of segment `index` in front of its payload, over what lies there: call it for
+   one segment after another, each when the one before is no more needed. */
+uint8_t *cut_segment(struct cut *cut, int32_t index);
 
 napi_value watch_begin(napi_env env, napi_callback_info info);
 napi_value watch_events(napi_env env, napi_callback_info info);

@@ -66,7 +66,7 @@ napi_value key_wipe(napi_env env, napi_callback_info info) {
     explicit_bzero(call.self->keys->key[slot], sizeof call.self->keys->key[slot]);
     call.self->keys->isLoaded[slot] = 0;
   }
-  aead_forget(call.self);
+  evp_forget(call.self);
   return give_int(&call, 0);
 }
 

@@ -68,7 +68,7 @@ static void on_ready(uv_poll_t *poll, int status, int events) {
 
 static void finish(struct instance *self) {
   napi_async_cleanup_hook_handle hook = self->hook;
-  aead_forget(self);
+  evp_forget(self);
   keys_free(self);
   free(self);
   napi_remove_async_cleanup_hook(hook);

@@ -1,10 +1,10 @@
 /*
  * TUN device: open, and read and write of batches of packets with a vnet header.
  *
- * One readv or writev a packet (the kernel takes no more), as many as there are in one call from
+ * One read or write a packet (the kernel takes no more), as many as there are in one call from
  * JavaScript. Source: Documentation/networking/tuntap.rst, linux/if_tun.h, linux/virtio_net.h. The
  * trap: the kernel cuts a packet that is longer than the buffer without a word, so one spare byte
- * lies behind every slot to notice it.
+ * is read behind every packet's room to notice it.
  */
 #include "iptun.h"
 
@@ -13,10 +13,13 @@
 #include <linux/virtio_net.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Rows that one gathered write may join. */
 #define MAX_PARTS 128
+/* Packets start at multiples of it: a cache line, so that no two share one. */
+#define ALIGNMENT 64
 
 _Static_assert(sizeof(struct virtio_net_hdr) == 10, "the vnet header is 10 bytes");
 
@@ -71,65 +74,80 @@ static void fill_row(int32_t *row, const struct virtio_net_hdr *header) {
   row[PACKET_CHECKSUM_OFFSET] = header->csum_offset;
 }
 
-/* Reads one packet into `room` bytes at `slot`. Returns its length (room + 1: cut), or -errno. */
-static ssize_t read_packet(int fd, uint8_t *slot, size_t room, struct virtio_net_hdr *header) {
+/* A system call on a descriptor and a buffer or vector, once more after EINTR. Through syscall(),
+   because read(2) and its like are points of cancellation, which costs libc two atomic operations
+   in a process of several threads. Returns bytes or -errno. */
+static ssize_t transfer(long number, int fd, const void *data, size_t count) {
+  long result;
+  do
+    result = syscall(number, fd, data, count);
+  while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : result;
+}
+
+/* Reads the vnet header over the bytes in front of `slot`, which come back, and the spare byte into
+   the free one behind its room: one buffer costs the kernel a fifth less than three. */
+static ssize_t read_around(int fd, uint8_t *slot, size_t room, struct virtio_net_hdr *header) {
+  struct virtio_net_hdr kept;
+  uint8_t *start = slot - sizeof kept;
+  memcpy(&kept, start, sizeof kept);
+  ssize_t length = transfer(SYS_read, fd, start, sizeof kept + room + 1);
+  memcpy(header, start, sizeof kept);
+  memcpy(start, &kept, sizeof kept);
+  return length;
+}
+
+/* Reads one packet of up to `room` bytes to `offset`. Returns its length (room + 1: cut), or
+   -errno. The kernel gives one packet a read, and what does not fit is lost. EAGAIN: the queue is
+   empty. EBADFD: the device was deleted. */
+static ssize_t read_packet(int fd, struct bytes arena, size_t offset, size_t room,
+                           struct virtio_net_hdr *header) {
+  uint8_t *slot = arena.data + offset;
   uint8_t spare;
   struct iovec vector[] = {{header, sizeof *header}, {slot, room}, {&spare, 1}};
-  ssize_t length;
-  /* readv(2) on a TUN returns one packet: header and bytes, what does not fit is lost. EAGAIN: the
-     queue is empty. EBADFD: the device was deleted. */
-  do
-    length = readv(fd, vector, 3);
-  while (length < 0 && errno == EINTR);
-  if (length < 0) return -errno;
+  bool has_both_sides = offset >= sizeof *header && offset + room < arena.length;
+  ssize_t length =
+      has_both_sides ? read_around(fd, slot, room, header) : transfer(SYS_readv, fd, vector, 3);
+  if (length < 0) return length;
   return length < (ssize_t)sizeof *header ? -EIO : length - (ssize_t)sizeof *header;
 }
 
-static int read_packets(int fd, struct bytes arena, int32_t stride, int32_t headroom, int32_t *rows,
-                        int32_t capacity) {
-  int32_t room = stride - headroom;
-  for (int32_t i = 0; i < capacity; i++) {
+/* Packs packets one behind another while `room` bytes are left for the next. */
+static int read_packets(int fd, struct bytes arena, int32_t room, int32_t *rows, int32_t capacity) {
+  size_t offset = 0;
+  int32_t filled = 0;
+  for (; filled < capacity && offset + (size_t)room <= arena.length; filled++) {
     struct virtio_net_hdr header;
-    size_t offset = (size_t)i * (size_t)stride + (size_t)headroom;
-    ssize_t length = read_packet(fd, arena.data + offset, (size_t)room, &header);
-    if (length < 0) return i > 0 ? i : (int)length;
-    int32_t *row = rows + (size_t)i * PACKET_FIELDS;
+    int32_t *row = rows + (size_t)filled * PACKET_FIELDS;
+    ssize_t length = read_packet(fd, arena, offset, (size_t)room, &header);
+    if (length < 0) return filled > 0 ? filled : (int)length;
+    bool is_cut = length > room;
     fill_row(row, &header);
     row[PACKET_OFFSET] = (int32_t)offset;
-    row[PACKET_LENGTH] = length > room ? room : (int32_t)length;
-    row[PACKET_STATUS] = length > room ? -EMSGSIZE : 0;
+    row[PACKET_LENGTH] = is_cut ? room : (int32_t)length;
+    row[PACKET_STATUS] = is_cut ? -EMSGSIZE : 0;
+    offset += ((size_t)row[PACKET_LENGTH] + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
   }
-  return capacity;
+  return filled;
 }
 
 napi_value tun_read(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, "tunRead", 6);
+  struct call call = call_begin(env, info, "tunRead", 5);
   int fd = take_int(&call, 0);
   struct bytes arena = take_bytes(&call, 1);
-  int32_t stride = take_int(&call, 2);
-  int32_t headroom = take_int(&call, 3);
-  struct rows rows = take_rows(&call, 4);
-  int32_t capacity = take_int(&call, 5);
+  int32_t room = take_int(&call, 2);
+  struct rows rows = take_rows(&call, 3);
+  int32_t capacity = take_int(&call, 4);
   if (call.failed) return NULL;
-  if (!holds_slots(arena, stride, capacity) || !holds_rows(rows, capacity, PACKET_FIELDS) ||
-      headroom < 0 || headroom >= stride || arena.length > INT32_MAX)
+  if (room < 1 || (size_t)room > arena.length || arena.length > INT32_MAX ||
+      !holds_rows(rows, capacity, PACKET_FIELDS))
     return give_int(&call, -EINVAL);
-  return give_int(&call, read_packets(fd, arena, stride, headroom, rows.data, capacity));
+  return give_int(&call, read_packets(fd, arena, room, rows.data, capacity));
 }
 
 /* --- Write. --- */
 
-/* One past the last row of the packet that starts at `first`. */
-static int32_t packet_end(const int32_t *rows, int32_t first, int32_t count) {
-  int32_t end = first;
-  while (end < count && rows[(size_t)end * PACKET_FIELDS + PACKET_FLAGS] & PACKET_MORE)
-    end++;
-  return end < count ? end + 1 : count;
-}
-
-static bool is_field(int32_t value) {
-  return value >= 0 && value <= UINT16_MAX;
-}
+static bool is_field(int32_t value) { return value >= 0 && value <= UINT16_MAX; }
 
 static bool fill_header(struct virtio_net_hdr *header, const int32_t *row) {
   if (row[PACKET_GSO_TYPE] < 0 || row[PACKET_GSO_TYPE] > UINT8_MAX) return false;
@@ -144,48 +162,96 @@ static bool fill_header(struct virtio_net_hdr *header, const int32_t *row) {
   return true;
 }
 
-/* Writes the packet of `parts` rows. Returns 0 or -errno. */
-static int write_packet(int fd, struct bytes arena, const int32_t *row, int32_t parts) {
-  struct virtio_net_hdr header;
-  struct iovec vector[1 + MAX_PARTS] = {{&header, sizeof header}};
-  size_t total = sizeof header;
-  ssize_t written;
-  if (parts > MAX_PARTS || !fill_header(&header, row)) return -EINVAL;
-  for (int32_t i = 0; i < parts; i++, row += PACKET_FIELDS) {
-    bool goes_on = (row[PACKET_FLAGS] & PACKET_MORE) != 0;
-    uint8_t *data = slice(arena, row[PACKET_OFFSET], row[PACKET_LENGTH]);
-    if (data == NULL || goes_on != (i + 1 < parts)) return -EINVAL;
-    vector[1 + i] = (struct iovec){data, (size_t)row[PACKET_LENGTH]};
-    total += (size_t)row[PACKET_LENGTH];
-  }
-  /* writev(2) on a TUN hands one packet to the stack, whole or not at all. EIO: the link is down.
-     EBADFD: the device was deleted. EINVAL: vnet header or IP version make no sense. */
-  do
-    written = writev(fd, vector, 1 + parts);
-  while (written < 0 && errno == EINTR);
-  if (written < 0) return -errno;
-  return (size_t)written == total ? 0 : -EIO;
+/* A write in progress over `count` rows. */
+struct write {
+  int fd;
+  struct bytes arena;
+  int32_t *rows;
+  int32_t count;
+};
+
+static int32_t *write_row(const struct write *write, int32_t index) {
+  return write->rows + (size_t)index * PACKET_FIELDS;
 }
 
-static int write_packets(int fd, struct bytes arena, int32_t *rows, int32_t count) {
+/* The row that `index` leads to; 0: none; -EINVAL: not further on, or not a part. */
+static int32_t next_row(const struct write *write, int32_t index) {
+  int32_t next = write_row(write, index)[PACKET_NEXT];
+  if (next == 0) return 0;
+  if (next <= index || next >= write->count) return -EINVAL;
+  return write_row(write, next)[PACKET_FLAGS] & PACKET_PART ? next : -EINVAL;
+}
+
+/* Lists the bytes of the packet that starts at row `index`. Returns its parts, or -EINVAL. */
+static int gather(const struct write *write, int32_t index, struct iovec *vector) {
+  int parts = 0;
+  do {
+    const int32_t *row = write_row(write, index);
+    uint8_t *data = slice(write->arena, row[PACKET_OFFSET], row[PACKET_LENGTH]);
+    if (data == NULL || parts == MAX_PARTS) return -EINVAL;
+    vector[parts++] = (struct iovec){data, (size_t)row[PACKET_LENGTH]};
+    index = next_row(write, index);
+  } while (index > 0);
+  return index < 0 ? index : parts;
+}
+
+/* Writes one run of bytes, its header over those in front, which come back. */
+static ssize_t write_around(int fd, uint8_t *data, size_t length,
+                            const struct virtio_net_hdr *header) {
+  struct virtio_net_hdr kept;
+  uint8_t *start = data - sizeof kept;
+  memcpy(&kept, start, sizeof kept);
+  memcpy(start, header, sizeof kept);
+  ssize_t written = transfer(SYS_write, fd, start, sizeof kept + length);
+  memcpy(start, &kept, sizeof kept);
+  return written;
+}
+
+/* Writes the packet that starts at row `index`. Returns 0 or -errno. */
+static int write_packet(const struct write *write, int32_t index) {
+  struct virtio_net_hdr header;
+  struct iovec vector[1 + MAX_PARTS];
+  const int32_t *row = write_row(write, index);
+  if (!fill_header(&header, row)) return -EINVAL;
+  vector[0] = (struct iovec){&header, sizeof header};
+  int parts = gather(write, index, vector + 1);
+  if (parts < 0) return parts;
+  /* The kernel takes one packet a write, whole or not at all. EIO: the link is down. EBADFD: the
+     device was deleted. EINVAL: vnet header or IP version make no sense. */
+  bool is_one_run = parts == 1 && row[PACKET_OFFSET] >= (int32_t)sizeof header;
+  ssize_t written = is_one_run
+                        ? write_around(write->fd, vector[1].iov_base, vector[1].iov_len, &header)
+                        : transfer(SYS_writev, write->fd, vector, 1 + (size_t)parts);
+  return written < 0 ? (int)written : 0;
+}
+
+/* A packet whose chain is bad leaves -EINVAL in all its rows, and so do parts without a packet:
+   every row has it until a write says otherwise. */
+static int write_packets(const struct write *write) {
   int written = 0;
-  for (int32_t first = 0; first < count;) {
-    int32_t end = packet_end(rows, first, count);
-    int status = write_packet(fd, arena, rows + (size_t)first * PACKET_FIELDS, end - first);
+  for (int32_t i = 0; i < write->count; i++)
+    write_row(write, i)[PACKET_STATUS] = -EINVAL;
+  for (int32_t first = 0; first < write->count; first++) {
+    if (write_row(write, first)[PACKET_FLAGS] & PACKET_PART) continue;
+    int status = write_packet(write, first);
     if (status == 0) written++;
-    for (; first < end; first++)
-      rows[(size_t)first * PACKET_FIELDS + PACKET_STATUS] = status;
+    if (status == -EINVAL) continue;
+    int32_t row = first;
+    do
+      write_row(write, row)[PACKET_STATUS] = status;
+    while ((row = next_row(write, row)) > 0);
   }
   return written;
 }
 
 napi_value tun_write(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, "tunWrite", 4);
-  int fd = take_int(&call, 0);
-  struct bytes arena = take_bytes(&call, 1);
+  struct write write = {.fd = take_int(&call, 0)};
+  write.arena = take_bytes(&call, 1);
   struct rows rows = take_rows(&call, 2);
-  int32_t count = take_int(&call, 3);
+  write.count = take_int(&call, 3);
   if (call.failed) return NULL;
-  if (!holds_rows(rows, count, PACKET_FIELDS)) return give_int(&call, -EINVAL);
-  return give_int(&call, write_packets(fd, arena, rows.data, count));
+  if (!holds_rows(rows, write.count, PACKET_FIELDS)) return give_int(&call, -EINVAL);
+  write.rows = rows.data;
+  return give_int(&call, write_packets(&write));
 }

@@ -6,14 +6,13 @@
  */
 #include "iptun.h"
 
-#include <netinet/udp.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
+/* Messages a recvmmsg is asked for: at first, and at most. */
+#define FEW_MESSAGES 8
+#define MANY_MESSAGES 64
 
 static void write_mapped(int32_t *words, const struct in_addr *address) {
   uint8_t bytes[16] = {[10] = 0xff, [11] = 0xff};
@@ -95,7 +94,7 @@ static void fill_row(int32_t *row, int32_t offset, struct mmsghdr *received) {
   if (row[MESSAGE_SEGMENT] >= row[MESSAGE_LENGTH]) row[MESSAGE_SEGMENT] = 0;
 }
 
-/* One recvmmsg of at most UDP_BATCH messages. Returns how many, or -errno. */
+/* One recvmmsg of `count` messages, at most UDP_BATCH. Returns how many, or -errno. */
 static int receive_some(struct udp_scratch *udp, int fd, struct bytes arena, int32_t stride,
                         int32_t *rows, int32_t first, int32_t count) {
   long received;
@@ -111,29 +110,49 @@ static int receive_some(struct udp_scratch *udp, int fd, struct bytes arena, int
   return (int)received;
 }
 
+/* How many messages to ask for, after `filled` with `bytes` together: few as long as each may be a
+   run of 64 KB, many once they have turned out to be small. */
+static int32_t to_ask_for(int32_t filled, int64_t bytes, int32_t budget) {
+  if (filled == 0) return FEW_MESSAGES;
+  int64_t fit = (budget - bytes) * filled / (bytes + 1);
+  if (fit < FEW_MESSAGES) return FEW_MESSAGES;
+  return fit < MANY_MESSAGES ? (int32_t)fit : MANY_MESSAGES;
+}
+
+static int64_t bytes_of(const int32_t *row, int32_t count) {
+  int64_t bytes = 0;
+  for (int32_t i = 0; i < count; i++, row += MESSAGE_FIELDS)
+    bytes += row[MESSAGE_LENGTH];
+  return bytes;
+}
+
 static int receive(struct udp_scratch *udp, int fd, struct bytes arena, int32_t stride,
-                   int32_t *rows, int32_t capacity) {
+                   int32_t *rows, int32_t capacity, int32_t budget) {
   int32_t filled = 0;
-  while (filled < capacity) {
-    int32_t room = capacity - filled < UDP_BATCH ? capacity - filled : UDP_BATCH;
-    int result = receive_some(udp, fd, arena, stride, rows, filled, room);
+  int64_t bytes = 0;
+  while (filled < capacity && bytes < budget) {
+    int32_t wanted = to_ask_for(filled, bytes, budget);
+    if (wanted > capacity - filled) wanted = capacity - filled;
+    int result = receive_some(udp, fd, arena, stride, rows, filled, wanted);
     if (result < 0) return filled > 0 ? filled : result;
+    bytes += bytes_of(rows + (size_t)filled * MESSAGE_FIELDS, result);
     filled += result;
-    if (result < room) break;
+    if (result < wanted) break;
   }
   return filled;
 }
 
 napi_value udp_receive(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, "udpReceive", 5);
+  struct call call = call_begin(env, info, "udpReceive", 6);
   int fd = take_int(&call, 0);
   struct bytes arena = take_bytes(&call, 1);
   int32_t stride = take_int(&call, 2);
   struct rows rows = take_rows(&call, 3);
   int32_t capacity = take_int(&call, 4);
+  int32_t budget = take_int(&call, 5);
   if (call.failed) return NULL;
   if (!holds_slots(arena, stride, capacity) || !holds_rows(rows, capacity, MESSAGE_FIELDS) ||
-      arena.length > INT32_MAX)
+      arena.length > INT32_MAX || budget < 1)
     return give_int(&call, -EINVAL);
-  return give_int(&call, receive(&call.self->udp, fd, arena, stride, rows.data, capacity));
+  return give_int(&call, receive(&call.self->udp, fd, arena, stride, rows.data, capacity, budget));
 }

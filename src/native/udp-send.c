@@ -8,14 +8,9 @@
  */
 #include "iptun.h"
 
-#include <netinet/udp.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
 
 static void put_control(struct msghdr *header, int level, int type, const void *data,
                         size_t length) {

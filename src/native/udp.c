@@ -153,3 +153,31 @@ napi_value udp_open(napi_env env, napi_callback_info info) {
   close(fd);
   return give_int(&call, result);
 }
+
+/* --- Offloads. --- */
+
+/* Whether the kernel cuts a message on send (UDP_SEGMENT, Linux 4.18). Returns OFFLOAD_GSO, 0 where
+   it knows no such option, or -errno. */
+static int probe_segment(int fd) {
+  int size = get_int(fd, IPPROTO_UDP, UDP_SEGMENT);
+  return size >= 0 ? OFFLOAD_GSO : size == -ENOPROTOOPT ? 0 : size;
+}
+
+/* Switches joining on receive (UDP_GRO, Linux 5.0). Returns OFFLOAD_GRO, 0 where it is off or there
+   is no such option, or -errno. */
+static int switch_joining(int fd, bool is_on) {
+  int result = set_int(fd, IPPROTO_UDP, UDP_GRO, is_on);
+  if (result < 0) return result == -ENOPROTOOPT ? 0 : result;
+  return is_on ? OFFLOAD_GRO : 0;
+}
+
+napi_value udp_offload(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, "udpOffload", 2);
+  int fd = take_int(&call, 0);
+  int wanted = take_int(&call, 1);
+  if (call.failed) return NULL;
+  int sending = wanted & OFFLOAD_GSO ? probe_segment(fd) : 0;
+  int receiving = switch_joining(fd, (wanted & OFFLOAD_GRO) != 0);
+  if (sending < 0 || receiving < 0) return give_int(&call, sending < 0 ? sending : receiving);
+  return give_int(&call, sending | receiving);
+}

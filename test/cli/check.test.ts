@@ -23,6 +23,7 @@ describe("check of a right configuration", () => {
   routes     10.1.0.0/16, fd00:1::/64, 10.2.0.0/16
   fwmark     0x2a
   state      /var/lib/iptun
+  offloads   tso, gso, gro; switched off: uso
   log        info, auto
 peer b
   endpoint     vpn.example.org:1194
@@ -69,6 +70,7 @@ peer c
       ],
       routes: ["10.1.0.0/16", "fd00:1::/64", "10.2.0.0/16"],
       limits: { sources: 4096 },
+      offload: { tso: true, uso: false, gso: true, gro: true },
       log: { level: "info", format: "auto" },
       warnings: [],
     });
@@ -190,6 +192,8 @@ key = "${KEY_C}"
 endpoint = "[2001:db8::1]:1195"
 allowed_ips = ["10.2.0.0/16"]
 roaming = "off"
+[offload]
+uso = false
 `;
 
 async function check(text: string, ...args: readonly string[]) {

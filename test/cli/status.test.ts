@@ -20,6 +20,7 @@ describe("status text", () => {
   addresses  10.0.0.1/24, fd00::1/64
   mtu        1420
   listen     UDP port 1194
+  offloads   tso, uso, gso, gro
   process    4711, up 2 h 3 min, 48.0 MiB, version 0.1.0
 peer b
   state        up
@@ -108,9 +109,40 @@ peer b
     expect(text).toContain("kernel errors\n  udp  EPERM  2\n");
   });
 
+  it("says which offloads are not in use and why", () => {
+    const quiet = statusDocument([]);
+    const text = statusText({
+      ...quiet,
+      features: {
+        ...quiet.features,
+        offloads: ["tso"],
+        offloadsOff: ["gro"],
+        offloadsMissing: ["uso", "gso"],
+      },
+    });
+    expect(text).toContain("  offloads   tso; not in this kernel: uso, gso; switched off: gro\n");
+  });
+
+  it.each([
+    [{ gsoFallbacks: 1, plainRoutes: 0 }, "1 run not taken, sent one by one"],
+    [
+      { gsoFallbacks: 12, plainRoutes: 1 },
+      "12 runs not taken, sent one by one; for now no runs to 1 remote",
+    ],
+    [
+      { gsoFallbacks: 12, plainRoutes: 3 },
+      "12 runs not taken, sent one by one; for now no runs to 3 remotes",
+    ],
+  ])("says what became of refused runs: %j", (changes, expected) => {
+    const { engine } = statusDocument([]);
+    const text = statusText(statusDocument([], { engine: { ...engine, ...changes } }));
+    expect(text).toContain(`  gso        ${expected}\n`);
+  });
+
   it("has no word about what did not happen", () => {
     const text = statusText(statusDocument([]));
-    for (const title of ["dropped", "limited", "kernel"]) expect(text).not.toContain(title);
+    for (const title of ["dropped", "limited", "kernel", "not taken"])
+      expect(text).not.toContain(title);
   });
 
   it("says that the link is down", () => {

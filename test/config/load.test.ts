@@ -9,7 +9,8 @@ import { ConfigFiles, configOf, configText, KEY_A, KEY_B } from "./config-files.
 
 describe("a configuration", () => {
   it("may be one peer and its key", () => {
-    const { interface: device, peers, limits, log } = configOf(`[[peer]]\nkey = "${KEY_A}"\n`);
+    const config = configOf(`[[peer]]\nkey = "${KEY_A}"\n`);
+    const { interface: device, peers, limits, offload, log } = config;
     expect(device).toEqual({
       name: "iptun0",
       addresses: [],
@@ -29,6 +30,7 @@ describe("a configuration", () => {
       roaming: "validated",
     });
     expect(limits).toEqual(DEFAULT_LIMITS);
+    expect(offload).toEqual({ tso: true, uso: true, gso: true, gro: true });
     expect(log).toEqual({ level: "info", format: "auto" });
   });
 
@@ -73,6 +75,7 @@ describe("a configuration", () => {
       handshakeBurst: 5,
       handshakesPerSecondTotal: 6,
     });
+    expect(config.offload).toEqual({ tso: false, uso: true, gso: false, gro: false });
     expect(config.log).toEqual({ level: "debug", format: "json" });
   });
 
@@ -85,6 +88,12 @@ describe("a configuration", () => {
     const device = "mtu = 1_400\nfwmark = 0xff";
     expect(configOf(configText({ device })).interface).toMatchObject({ mtu: 1400, fwmark: 255 });
   });
+});
+
+it.each(["tso", "uso", "gso", "gro"])("offload.%s can be switched off alone", (name) => {
+  const all = { tso: true, uso: true, gso: true, gro: true };
+  const { offload } = configOf(`${configText()}[offload]\n${name} = false\n`);
+  expect(offload).toEqual({ ...all, [name]: false });
 });
 
 describe("listen", () => {
@@ -180,6 +189,12 @@ sources = 64
 handshakes_per_second = 4
 handshake_burst = 5
 handshakes_per_second_total = 6
+
+[offload]
+tso = false
+uso = true
+gso = false
+gro = false
 
 [log]
 level = "debug"

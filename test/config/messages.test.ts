@@ -480,16 +480,46 @@ describe("tables", () => {
         "c.toml:3: limits.handshake_burst: is 0; expected a whole number from 1 to 1000000",
       ],
     ],
+    [`offload = false${peer}`, ["c.toml:1: offload: is false; expected a table: [offload]"]],
+    [
+      `[offload]\ntso = 0\nuso = "off"\ngso = [true]\ngro = {}${peer}`,
+      [
+        "c.toml:2: offload.tso: is 0; expected true or false",
+        'c.toml:3: offload.uso: is "off"; expected true or false',
+        "c.toml:4: offload.gso: is a list; expected true or false",
+        "c.toml:5: offload.gro: is a table; expected true or false",
+      ],
+    ],
+    [
+      `[offload]\nuro = false\nlro = false\nmtu = 1420${peer}`,
+      [
+        'c.toml:2: offload.uro: unknown key "uro"; expected tso, uso, gso, gro; did you mean uso?',
+        'c.toml:3: offload.lro: unknown key "lro"; expected tso, uso, gso, gro; did you mean gro?',
+        'c.toml:4: offload.mtu: unknown key "mtu"; expected tso, uso, gso, gro; did you mean mtu in [interface]?',
+      ],
+    ],
+    [
+      `[interface]\ngro = false${peer}`,
+      [
+        'c.toml:2: interface.gro: unknown key "gro"; expected name, address, mtu, listen, device, routes, fwmark, state_dir; did you mean gro in [offload]?',
+      ],
+    ],
+    [
+      `[offloads]\ntso = false${peer}`,
+      [
+        'c.toml:1: offloads: unknown key "offloads"; expected interface, peer, limits, offload, log; did you mean offload?',
+      ],
+    ],
     [
       `[interfaces]\nmtu = 1420${peer}`,
       [
-        'c.toml:1: interfaces: unknown key "interfaces"; expected interface, peer, limits, log; did you mean interface?',
+        'c.toml:1: interfaces: unknown key "interfaces"; expected interface, peer, limits, offload, log; did you mean interface?',
       ],
     ],
     [
       `mtu = 1420${peer}`,
       [
-        'c.toml:1: mtu: unknown key "mtu"; expected interface, peer, limits, log; did you mean mtu in [interface]?',
+        'c.toml:1: mtu: unknown key "mtu"; expected interface, peer, limits, offload, log; did you mean mtu in [interface]?',
       ],
     ],
     [

@@ -74,6 +74,8 @@ allowed_ips = ["10.2.0.0/16", "fd00:2::/64"]
 
 [limits]
 sources = 4096
+[offload]
+tso = false
 [log]
 level = "info"
 `;

@@ -3,8 +3,16 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { addBytes, checksumOf, completeChecksum, writeUint16 } from "../../src/core/checksum.ts";
-import { tcpPacket, udpPacket } from "../helpers/packets.ts";
+import {
+  addBytes,
+  addToSum,
+  checksumOf,
+  completeChecksum,
+  writeIpv4Length,
+  writeUint16,
+} from "../../src/core/checksum.ts";
+import { buildPacket } from "../helpers/packet-builder.ts";
+import { hasRightChecksum, internetChecksum, tcpPacket, udpPacket } from "../helpers/packets.ts";
 import { fromHex, toHex } from "../vectors/vectors.ts";
 
 describe("addBytes and checksumOf", () => {
@@ -104,6 +112,96 @@ describe("completeChecksum", () => {
         expect(checksumOf(verified)).toBe(0);
       }),
       { numRuns: 1000 },
+    );
+  });
+});
+
+describe("addToSum", () => {
+  it.each([
+    [0x0000, 0x0000, 0x0000],
+    [0x0000, 0xffff, 0xffff],
+    [0xffff, 0x0000, 0xffff],
+    [0xffff, 0xffff, 0xffff],
+    [0xffff, 0x0001, 0x0001],
+    [0xfffe, 0x0001, 0xffff],
+    [0xfffe, 0x0003, 0x0002],
+    [0x00ff, 0x0001, 0x0100],
+    [0x1234, 0x4321, 0x5555],
+  ])("makes %i and %i to %i", (field, added, sum) => {
+    const bytes = Uint8Array.of(0xaa, field >> 8, field & 0xff, 0xaa);
+    addToSum(bytes, 1, added);
+    expect([...bytes]).toEqual([0xaa, sum >> 8, sum & 0xff, 0xaa]);
+  });
+
+  it("is one's complement addition for every pair of numbers", () => {
+    fc.assert(
+      fc.property(fc.nat(0xffff), fc.nat(0xffff), (field, added) => {
+        const bytes = Uint8Array.of(field >> 8, field & 0xff);
+        addToSum(bytes, 0, added);
+        const plain =
+          plainChecksum(Uint8Array.of(field >> 8, field & 0xff, added >> 8, added)) ^ 0xffff;
+        expect(((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0)).toBe(plain);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it.each([
+    ["tcp", "10.0.0.1", "10.0.0.2"],
+    ["udp", "10.255.255.255", "255.255.255.254"],
+    ["tcp", "fd00::1", "fd00::2"],
+    ["udp", "ffff:ffff:ffff:ffff::", "ffff::1"],
+  ] as const)(
+    "gives a %s packet from %s that grew the sum that it would have had, so that it verifies when finished",
+    (protocol, source, destination) => {
+      const lengths = fc.tuple(fc.nat(3000), fc.nat(30_000));
+      fc.assert(
+        fc.property(lengths, ([short, more]) => {
+          const spec = { protocol, source, destination };
+          const small = buildPacket({ ...spec, payload: new Uint8Array(short) });
+          const whole = buildPacket({ ...spec, payload: new Uint8Array(short + more).fill(0x5a) });
+          const field = small.checksumStart + small.checksumOffset;
+          whole.bytes.set(small.bytes.subarray(field, field + 2), field);
+          addToSum(whole.bytes, field, more);
+          const { bytes, checksumStart, checksumOffset } = whole;
+          expect(completeChecksum(bytes, 0, bytes.length, checksumStart, checksumOffset)).toBe(
+            true,
+          );
+          expect(hasRightChecksum(bytes)).toBe(true);
+        }),
+        { numRuns: 50 },
+      );
+    },
+  );
+});
+
+describe("writeIpv4Length", () => {
+  it("writes length and header checksum, and nothing else", () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ minLength: 20, maxLength: 20 }),
+        fc.nat(0xffff),
+        fc.nat(40),
+        (header, total, offset) => {
+          header[0] = 0x45;
+          const arena = new Uint8Array(100).fill(0x77);
+          arena.set(header, offset);
+
+          writeIpv4Length(arena, offset, total);
+
+          const written = arena.slice(offset, offset + 20);
+          const expected = header.slice();
+          expected.set([total >> 8, total & 0xff], 2);
+          expected.set([0, 0], 10);
+          const checksum = internetChecksum(expected);
+          expected.set([checksum >> 8, checksum & 0xff], 10);
+          expect(toHex(written)).toBe(toHex(expected));
+          expect(checksumOf(addBytes(0, written, 0, 20))).toBe(0);
+          arena.fill(0x77, offset, offset + 20);
+          expect(arena.every((byte) => byte === 0x77)).toBe(true);
+        },
+      ),
+      { numRuns: 300 },
     );
   });
 });

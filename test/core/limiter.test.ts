@@ -266,7 +266,11 @@ class Twin {
   }
 
   isEmpty(row: Int32Array, now: Instant): boolean {
-    return this.#buckets.get(keyOf(row))?.isEmpty(now) ?? false;
+    const bucket = this.#buckets.get(keyOf(row));
+    if (bucket === undefined) return false;
+    const isEmpty = !bucket.take(now);
+    if (!isEmpty) bucket.refund();
+    return isEmpty;
   }
 
   /** Moves a known source to the end of the order. */

@@ -22,6 +22,7 @@ export function config(
   changes: {
     readonly interface?: Partial<Config["interface"]>;
     readonly peers?: readonly PeerConfig[];
+    readonly offload?: Partial<Config["offload"]>;
     readonly log?: Config["log"];
   } = {},
 ): Config {
@@ -40,6 +41,7 @@ export function config(
     },
     peers: changes.peers ?? [peerConfig()],
     limits: DEFAULT_LIMITS,
+    offload: { tso: true, uso: true, gso: true, gro: true, ...changes.offload },
     log: changes.log ?? { level: "info", format: "auto" },
   };
 }

@@ -4,6 +4,7 @@
 import { stat } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { dropCounters } from "../../src/core/drop-reason.ts";
+import { mapAddress } from "../../src/core/prefix.ts";
 import { fetchStatus } from "../../src/daemon/control-client.ts";
 import { INTERFACE_POLL_MS, TRACE_POLL_MS } from "../../src/daemon/control-side.ts";
 import { DROP_SUMMARY_MS } from "../../src/daemon/drop-summary.ts";
@@ -101,6 +102,22 @@ describe("events", () => {
 
     expect(rig.log.lines.at(-1)).toBe("info peer b is down: closed by the other side");
     expect(rig.engine.commands.at(-1)).toEqual({ kind: "acknowledge" });
+  });
+});
+
+describe("a refused run", () => {
+  it("is told once", async () => {
+    const rig = setUp();
+    await rig.side.start();
+    const remote = mapAddress(Uint8Array.of(192, 0, 2, 1));
+
+    rig.engine.report({ kind: "gso-refused", remote, errno: "EIO" });
+    rig.engine.report({ kind: "gso-refused", remote, errno: "EIO" });
+
+    expect(rig.log.lines.slice(-2)).toEqual([
+      "info datagrams to 192.0.2.1 go one by one for now: the path takes no runs (EIO)",
+      "debug datagrams to 192.0.2.1 go one by one for now: the path takes no runs (EIO)",
+    ]);
   });
 });
 

@@ -16,8 +16,38 @@ describe("starting", () => {
 
     expect(rig.engine.start?.tun).toEqual({ name: "iptun0", mtu: 1420 });
     expect(rig.ip.at(-1)).toContain("addr add 10.0.0.1/24 dev iptun0");
-    expect(rig.log.lines).toContain("info iptun0 is up, listening on UDP port 1194");
+    expect(rig.log.lines).toContain(
+      "info iptun0 is up, listening on UDP port 1194; offloads: tso, gso, gro; not in this kernel: uso",
+    );
   });
+
+  it("asks for the offloads of the configuration and says which are switched off", async () => {
+    const off = { tso: false, uso: false, gso: false, gro: false };
+    const rig = setUp({ config: config({ offload: off }) });
+    rig.engine.features = { ...FEATURES, offloads: [] };
+
+    await rig.side.start();
+
+    expect(rig.engine.start?.offloads).toEqual(off);
+    expect(rig.log.lines).toContain(
+      "info iptun0 is up, listening on UDP port 1194; offloads: none; switched off: tso, uso, gso, gro",
+    );
+  });
+
+  it.each([
+    ["tso", ["tso"] as const, 500],
+    ["no tso", ["uso", "gso", "gro"] as const, 2000],
+  ])(
+    "with %s makes the device's queue fit what comes out of it",
+    async (_name, offloads, packets) => {
+      const rig = setUp();
+      rig.engine.features = { ...FEATURES, offloads };
+
+      await rig.side.start();
+
+      expect(rig.ip.at(-1)).toContain(`link set dev iptun0 mtu 1420 txqueuelen ${packets} up`);
+    },
+  );
 
   it("gives the keys to the engine and keeps none", async () => {
     const key = new Uint8Array(32).fill(7);

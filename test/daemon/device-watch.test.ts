@@ -213,6 +213,7 @@ function setUp({ complaints = [] as string[], helps = true } = {}) {
     addresses: [address("10.0.0.1/24"), address("fd00::1/64")],
     mtu: 1420,
     routes: [prefix("10.9.0.0/16")],
+    hasSuperPackets: false,
   };
   const watch = new DeviceWatch({
     device: "iptun0",

@@ -158,6 +158,15 @@ it("only the first of several ends is told", () => {
   expect(ends).toEqual(["TUN device x is gone: undefined"]);
 });
 
+it("a refused run is passed on, and not acknowledged", () => {
+  const { engine, events } = linked();
+
+  engine.report({ kind: "gso-refused", remote: Uint8Array.of(1, 2), errno: "EIO" });
+
+  expect(events).toEqual(["refused 1.2 EIO"]);
+  expect(engine.commands).toEqual([]);
+});
+
 it("changes are passed on", () => {
   const { engine, link } = linked();
 
@@ -176,6 +185,7 @@ function linked() {
   const link = new EngineLink(engine, {
     event: (event) => events.push(`${event.kind} ${"count" in event ? event.count : ""}`),
     link: (isUp) => events.push(`link ${isUp}`),
+    runRefused: (remote, errno) => events.push(`refused ${remote.join(".")} ${errno}`),
     ended: (error, detail) => ends.push(`${error.message}: ${detail}`),
   });
   return { engine, link, events, ends };

@@ -20,6 +20,14 @@ describe("the start message", () => {
     });
   });
 
+  it.each(["tso", "uso", "gso", "gro"] as const)("asks for all offloads but %s", (name) => {
+    const given = config({ offload: { [name]: false } });
+
+    const { offloads } = engineStart(given, CONTEXT);
+
+    expect(offloads).toEqual({ tso: true, uso: true, gso: true, gro: true, [name]: false });
+  });
+
   it.each([
     ["192.0.2.2", ["192.0.2.2:1194"]],
     ["fe80::1%eth0", ["[fe80::1%3]:1194"]],

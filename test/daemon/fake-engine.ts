@@ -8,13 +8,14 @@ export class FakeEngine implements EnginePort {
   start: EngineStart | undefined;
   /** Whether requests are answered at once, and a stop by `stopped`. */
   answers = true;
+  features = FEATURES;
   snapshot = tunnelSnapshot();
   #listener: EnginePortListener | undefined;
 
   /** Takes the place of `spawnEngine`; ready at the next turn of the loop. */
   readonly spawn = (start: EngineStart): EnginePort => {
     this.start = structuredClone(start);
-    if (this.answers) setImmediate(() => this.report({ kind: "ready", features: FEATURES }));
+    if (this.answers) setImmediate(() => this.report({ kind: "ready", features: this.features }));
     return this;
   };
 

@@ -53,7 +53,23 @@ describe("a device of our own", () => {
   });
 });
 
+describe("a device of our own that gives super-packets", () => {
+  it("queues fewer of them", () => {
+    const plan = planNetwork(input({ hasSuperPackets: true }), undefined);
+
+    expect(texts(plan.up)).toContain("link set dev iptun0 mtu 1420 txqueuelen 500 up");
+  });
+});
+
 describe("an attached device", () => {
+  it("keeps its queue, whatever a packet may be", () => {
+    const before: DeviceState = { isUp: true, mtu: 1500, addresses: [], routes: [] };
+
+    const plan = planNetwork(input({ hasSuperPackets: true }), before);
+
+    expect(texts(plan.up).join()).not.toContain("txqueuelen");
+  });
+
   it("keeps what it had and loses what was added", () => {
     const before: DeviceState = {
       isUp: true,
@@ -140,6 +156,7 @@ function input(changes: Partial<NetworkPlanInput> = {}): NetworkPlanInput {
     addresses: [address("10.0.0.1/24"), address("fd00::1/64")],
     mtu: 1420,
     routes: [prefix("10.9.0.0/16"), prefix("2001:db8::/32")],
+    hasSuperPackets: false,
     ...changes,
   };
 }

@@ -9,6 +9,7 @@ const INPUT = {
   addresses: [address("10.0.0.1/24")],
   mtu: 1420,
   routes: [prefix("10.9.0.0/16")],
+  hasSuperPackets: false,
 };
 
 describe("a device's state", () => {

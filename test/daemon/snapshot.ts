@@ -11,7 +11,7 @@ export const FEATURES: EngineFeatures = {
   receiveBufferBytes: 14_680_064,
   sendBufferBytes: 14_680_064,
   vnetHeader: true,
-  offloads: [],
+  offloads: ["tso", "gso", "gro"],
 };
 
 export const COUNTERS: EngineCounters = {
@@ -21,6 +21,8 @@ export const COUNTERS: EngineCounters = {
   datagramsSent: 5,
   packetsRead: 6,
   packetsWritten: 7,
+  gsoFallbacks: 8,
+  plainRoutes: 9,
   udpErrors: { ECONNREFUSED: 2 },
   isLinkUp: true,
 };

@@ -31,8 +31,27 @@ describe("the status document", () => {
       receiveBufferBytes: 14_680_064,
       sendBufferBytes: 14_680_064,
       vnetHeader: true,
-      offloads: [],
+      offloads: ["tso", "gso", "gro"],
+      offloadsOff: [],
+      offloadsMissing: ["uso"],
     });
+  });
+
+  it("tells offloads that are switched off from those that the kernel does not have", () => {
+    const given = input({
+      config: config({ offload: { gro: false } }),
+      features: { ...FEATURES, offloads: ["tso", "gso"] },
+    });
+
+    expect(statusDocument(given).features).toMatchObject({
+      offloads: ["tso", "gso"],
+      offloadsOff: ["gro"],
+      offloadsMissing: ["uso"],
+    });
+  });
+
+  it("counts refused runs and the routes that get none", () => {
+    expect(statusDocument(input()).engine).toMatchObject({ gsoFallbacks: 8, plainRoutes: 9 });
   });
 
   it("describes a peer with text and seconds", () => {

@@ -2,7 +2,14 @@
  * The engine's loop over fakes: order, bounds, readiness, timers, messages and the ways it ends.
  */
 import { describe, expect, it } from "vitest";
-import { MESSAGE, MESSAGE_FIELDS } from "../../src/core/rows.ts";
+import {
+  MESSAGE,
+  MESSAGE_FIELDS,
+  PACKET,
+  PACKET_FIELDS,
+  PACKET_NEEDS_CHECKSUM,
+  PACKET_PART,
+} from "../../src/core/rows.ts";
 import { type Instant, NEVER } from "../../src/core/time.ts";
 import { BATCHES_PER_TURN, EVENTS_PER_REPORT, READY } from "../../src/engine/engine.ts";
 import { FRUITLESS_CALLS } from "../../src/engine/watch-guard.ts";
@@ -98,6 +105,132 @@ describe("the bounds of a turn", () => {
     engine.turn(READY.UDP);
 
     expect(journal.filter((entry) => entry.startsWith("udp.receive"))).toEqual(["udp.receive=3"]);
+  });
+});
+
+describe("whether there may be more", () => {
+  it("is what the batch says: one that is short of rows but full of bytes is read again", () => {
+    const { engine, udp, tun, journal } = rig();
+    udp.reads.push(1, 1, 1);
+    udp.fullness.push(true, false);
+    tun.reads.push(2, 2, 2);
+    tun.fullness.push(true, true);
+
+    engine.turn(READY.UDP | READY.TUN);
+
+    expect(journal.filter((entry) => /^(udp\.receive|tun\.read)/.test(entry))).toEqual([
+      "udp.receive=1",
+      "udp.receive=1",
+      "tun.read=2",
+      "tun.read=2",
+    ]);
+  });
+
+  it("is not asked of a batch with every row used that says it was not full", () => {
+    const { engine, udp, tun, journal } = rig();
+    udp.reads.push(ROWS, ROWS);
+    udp.fullness.push(false);
+    tun.reads.push(ROWS, ROWS);
+    tun.fullness.push(false);
+
+    engine.turn(READY.UDP | READY.TUN);
+
+    expect(journal.filter((entry) => /^(udp\.receive|tun\.read)/.test(entry))).toEqual([
+      `udp.receive=${ROWS}`,
+      `tun.read=${ROWS}`,
+    ]);
+  });
+});
+
+describe("packets that become more than one batch of datagrams", () => {
+  it("are sealed and sent in several calls before anything else is sent or read", () => {
+    const { engine, tunnel, tun, journal } = rig();
+    tun.reads.push(4, 1);
+    tun.fullness.push(true, false);
+    tunnel.outgoing = 3;
+    tunnel.replies = 1;
+    tunnel.leftovers.push(4, 4, 0);
+    tunnel.transmits.push(0, 2);
+
+    engine.turn(READY.TUN);
+
+    expect(journal).toEqual([
+      "wall=7",
+      "timeout",
+      "tun.read=4",
+      ...["packets(4)", "udp.send(3)", "tun.write(1)"],
+      ...["packets(4)", "udp.send(3)", "tun.write(1)"],
+      ...["packets(4)", "udp.send(3)", "tun.write(1)"],
+      "transmit=2",
+      "udp.send(2)",
+      "tun.read=1",
+      ...["packets(1)", "udp.send(3)", "tun.write(1)"],
+      "poll",
+    ]);
+  });
+
+  it("are counted as read once", () => {
+    const { engine, tunnel, tun, reports } = rig();
+    tun.reads.push(4);
+    tunnel.leftovers.push(4, 4, 0);
+    tunnel.outgoing = 2;
+
+    engine.turn(READY.TUN);
+    engine.handleCommand({ kind: "snapshot", id: 1 });
+
+    expect(reports).toMatchObject([{ counters: { packetsRead: 4, datagramsSent: 6 } }]);
+  });
+});
+
+describe("runs", () => {
+  it("count as the datagrams that they hold, sent and received", () => {
+    const { engine, tunnel, tun, udp, reports } = rig();
+    describeRun(tunnel.buffers.datagrams.rows, 0, 6_001, 1_000);
+    describeRun(tunnel.buffers.datagrams.rows, 1, 132, 0);
+    describeRun(tunnel.buffers.outgoing.rows, 0, 64_000, 1_000);
+    describeRun(tunnel.buffers.outgoing.rows, 1, 100, 0);
+    udp.reads.push(2);
+    tun.reads.push(1);
+    tunnel.outgoing = 2;
+
+    engine.turn(READY.UDP | READY.TUN);
+    engine.handleCommand({ kind: "snapshot", id: 1 });
+
+    expect(reports).toMatchObject([{ counters: { datagramsReceived: 8, datagramsSent: 65 } }]);
+  });
+
+  it("of which some datagrams were refused count as the others, and the drops as datagrams", () => {
+    const { engine, tunnel, tun, udp, reports } = rig();
+    describeRun(tunnel.buffers.outgoing.rows, 0, 64_000, 1_000);
+    tun.reads.push(1);
+    tunnel.outgoing = 1;
+    udp.refusals.push(50);
+
+    engine.turn(READY.TUN);
+    engine.handleCommand({ kind: "snapshot", id: 1 });
+
+    expect(tunnel.drops).toEqual(["udp_send 50"]);
+    expect(reports).toMatchObject([{ counters: { datagramsSent: 14 } }]);
+  });
+
+  it("that a path does not take are reported once, with address and error, at the end of the turn", () => {
+    const { engine, udp, reports } = rig();
+    const remote = new Uint8Array(16).fill(7);
+    udp.refusedRun = { remote, errno: "EIO" };
+
+    engine.turn(READY.NONE);
+    engine.turn(READY.NONE);
+
+    expect(reports).toEqual([{ kind: "gso-refused", remote, errno: "EIO" }]);
+  });
+
+  it("that were taken apart, and routes that get none, are counted", () => {
+    const { engine, udp, reports } = rig();
+    udp.gsoFallbacks = 3;
+
+    engine.handleCommand({ kind: "snapshot", id: 1 });
+
+    expect(reports).toMatchObject([{ counters: { gsoFallbacks: 3, plainRoutes: 3 } }]);
   });
 });
 
@@ -356,6 +489,27 @@ describe("packet lines", () => {
     ]);
   });
 
+  it("are one for a joined packet, and its parts' bytes are not taken for addresses", () => {
+    const { engine, tunnel, udp, reports } = rig({ isTracing: true });
+    const { rows, arena } = tunnel.buffers.delivered;
+    const [head, part] = [ipv4Header("10.9.0.1"), ipv4Header("66.66.66.66")];
+    arena.set(head);
+    arena.set(part, 60);
+    rows.set([0, 40, PACKET_NEEDS_CHECKSUM]);
+    rows[PACKET.NEXT] = 1;
+    rows.set([60, 20, PACKET_PART], PACKET_FIELDS);
+    tunnel.delivered = 2;
+    udp.reads.push(1);
+
+    engine.turn(READY.UDP);
+    engine.handleCommand({ kind: "trace", id: 4 });
+
+    const [report] = reports;
+    const lines = report?.kind === "trace" ? report.lines : [];
+    const packets = lines.filter(({ layer }) => layer === "packet");
+    expect(packets.map(({ source }) => source?.slice(12).join("."))).toEqual(["10.9.0.1"]);
+  });
+
   it("do not exist otherwise", () => {
     const { engine, udp, reports } = rig();
     udp.reads.push(1);
@@ -366,3 +520,17 @@ describe("packet lines", () => {
     expect(reports).toEqual([{ kind: "trace", id: 4, lines: [], suppressed: 0 }]);
   });
 });
+
+/** Says in a message row how long a run is. */
+function describeRun(rows: Int32Array, row: number, length: number, segment: number): void {
+  rows[row * MESSAGE_FIELDS + MESSAGE.LENGTH] = length;
+  rows[row * MESSAGE_FIELDS + MESSAGE.SEGMENT] = segment;
+}
+
+/** 20 bytes that read as an IPv4 header with this source. */
+function ipv4Header(source: string): Uint8Array {
+  const header = new Uint8Array(20);
+  header[0] = 0x45;
+  header.set(source.split(".").map(Number), 12);
+  return header;
+}

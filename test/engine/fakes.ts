@@ -47,7 +47,9 @@ export class FakeWatch implements Watch {
 export class FakeUdp implements UdpPort {
   /** Rows that successive calls receive; 0 when none is left. */
   readonly reads: number[] = [];
-  /** Rows that successive sends refuse. */
+  /** Whether successive receives end for want of room; absent: when every row is used. */
+  readonly fullness: boolean[] = [];
+  /** Datagrams that successive sends refuse. */
   readonly refusals: number[] = [];
   isClosed = false;
   readonly #journal: string[];
@@ -56,6 +58,7 @@ export class FakeUdp implements UdpPort {
   }
   receive(batch: MessageBatch): number {
     batch.count = this.reads.shift() ?? 0;
+    batch.isFull = this.fullness.shift() ?? batch.count === batch.capacity;
     this.#journal.push(`udp.receive=${batch.count}`);
     return batch.count;
   }
@@ -66,6 +69,16 @@ export class FakeUdp implements UdpPort {
   errorCounts(): Readonly<Record<string, number>> {
     return { ECONNREFUSED: 3 };
   }
+  gsoFallbacks = 0;
+  refusedRun: { remote: Uint8Array; errno: string } | undefined;
+  plainRoutes(): number {
+    return this.gsoFallbacks;
+  }
+  takeRefusedRun(): { remote: Uint8Array; errno: string } | undefined {
+    const refused = this.refusedRun;
+    this.refusedRun = undefined;
+    return refused;
+  }
   close(): void {
     this.isClosed = true;
   }
@@ -75,6 +88,8 @@ export class FakeTun implements TunPort {
   readonly name = "iptun0";
   state: TunPort["state"] = "up";
   readonly reads: number[] = [];
+  /** Whether successive reads end for want of room; absent: when every row is used. */
+  readonly fullness: boolean[] = [];
   readonly refusals: number[] = [];
   /** States after successive writes. */
   readonly states: TunPort["state"][] = [];
@@ -85,6 +100,7 @@ export class FakeTun implements TunPort {
   }
   read(batch: PacketBatch): number {
     batch.count = this.reads.shift() ?? 0;
+    batch.isFull = this.fullness.shift() ?? batch.count === batch.capacity;
     this.#journal.push(`tun.read=${batch.count}`);
     return batch.count;
   }
@@ -135,6 +151,8 @@ export class FakeTunnel implements EngineTunnel {
   delivered = 0;
   outgoing = 0;
   replies = 0;
+  /** Packet rows that successive `handlePackets` calls leave for the next. */
+  readonly leftovers: number[] = [];
   deadline: Instant | undefined;
   readonly events: TunnelEvent[] = [];
   readonly drops: string[] = [];
@@ -146,7 +164,7 @@ export class FakeTunnel implements EngineTunnel {
     this.#journal = journal;
     const arena = new Uint8Array(ROWS * STRIDE);
     this.buffers = {
-      ...{ datagramStride: STRIDE, packetStride: STRIDE },
+      ...{ datagramStride: STRIDE, packetRoom: STRIDE },
       datagrams: messageBatch(arena, ROWS),
       packets: packetBatch(new Uint8Array(ROWS * STRIDE), ROWS),
       outgoing: messageBatch(new Uint8Array(ROWS * STRIDE), ROWS),
@@ -174,6 +192,7 @@ export class FakeTunnel implements EngineTunnel {
     this.#journal.push(`packets(${this.buffers.packets.count})`);
     this.buffers.outgoing.count = this.outgoing;
     this.buffers.replies.count = this.replies;
+    this.buffers.packets.count = this.leftovers.shift() ?? 0;
   }
   pollTimeout(): { at: Instant; reason: Deadline["reason"] } | undefined {
     this.#journal.push("poll");

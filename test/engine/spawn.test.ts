@@ -82,6 +82,7 @@ function startWith(keys: readonly Uint8Array[]): EngineStart {
     ownAddresses: [],
     limits: DEFAULT_LIMITS,
     isTracing: false,
+    offloads: { tso: true, uso: true, gso: true, gro: true },
     peers: [
       {
         name: "b",

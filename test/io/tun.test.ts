@@ -1,11 +1,18 @@
 /** Which errors of a TUN device pass, which mean that the link is down, and which that it is gone. */
 import { describe, expect, it } from "vitest";
 import { packetBatch } from "../../src/core/batch.ts";
-import { PACKET, PACKET_FIELDS, PACKET_MORE } from "../../src/core/rows.ts";
+import { PACKET, PACKET_FIELDS } from "../../src/core/rows.ts";
 import { IoError } from "../../src/io/io-error.ts";
 import type { Native } from "../../src/io/native.ts";
 import { openTun, type TunDevice } from "../../src/io/tun.ts";
 import { errno, fakeNative } from "./fake-native.ts";
+
+/** TUN_F_* of linux/if_tun.h. */
+const CSUM = 0x01;
+/** TSO4, TSO6, TSO_ECN. */
+const TSO = 0x02 | 0x04 | 0x08;
+/** USO4, USO6. */
+const USO = 0x20 | 0x40;
 
 describe("openTun", () => {
   it("has the descriptor and the name that the kernel gave", () => {
@@ -13,16 +20,27 @@ describe("openTun", () => {
     expect(tun).toMatchObject({ fd: 42, name: "tun7", state: "up" });
   });
 
-  it("passes name and offloads on", () => {
-    const calls: unknown[] = [];
-    const native = fakeNative({
-      tunOpen: (name, offloads, out) => {
-        calls.push(name, offloads, out.length);
-        return opens("x")(name, offloads, out);
-      },
-    });
-    openTun(native, "iptun0", 3);
-    expect(calls).toEqual(["iptun0", 3, 16]);
+  it("asks for no offload unless told", () => {
+    const { tried, offloads } = openWishing({ tso: false, uso: false });
+    expect(tried).toEqual([0]);
+    expect(offloads).toEqual([]);
+  });
+
+  it("asks for all that is wished at once", () => {
+    const { tried, offloads } = openWishing({ tso: true, uso: true });
+    expect(tried).toEqual([CSUM | TSO | USO]);
+    expect(offloads).toEqual(["tso", "uso"]);
+  });
+
+  it("does without USO on a kernel that does not know it", () => {
+    const { tried, offloads } = openWishing({ tso: true, uso: true }, CSUM | TSO);
+    expect(tried).toEqual([CSUM | TSO | USO, CSUM | TSO]);
+    expect(offloads).toEqual(["tso"]);
+  });
+
+  it("does without any on a kernel that knows none", () => {
+    expect(openWishing({ tso: true, uso: true }, 0)).toMatchObject({ offloads: [] });
+    expect(openWishing({ tso: false, uso: true }, 0)).toMatchObject({ offloads: [] });
   });
 
   it("takes a name of 15 bytes", () => {
@@ -38,28 +56,47 @@ describe("openTun", () => {
 });
 
 describe("read", () => {
-  it("sets the batch's count and passes stride and headroom on", () => {
+  it("sets the batch's count and passes the room on", () => {
     const calls: unknown[] = [];
     const tun = openWith({
-      tunRead: (fd, _arena, stride, headroom, _rows, capacity) => {
-        calls.push(fd, stride, headroom, capacity);
+      tunRead: (fd, _arena, room, _rows, capacity) => {
+        calls.push(fd, room, capacity);
         return 2;
       },
     });
     const batch = packetBatch(new Uint8Array(400), 4);
 
-    expect(tun.read(batch, 100, 16)).toBe(2);
+    expect(tun.read(batch, 100)).toBe(2);
 
     expect(batch.count).toBe(2);
-    expect(calls).toEqual([42, 100, 16, 4]);
+    expect(calls).toEqual([42, 100, 4]);
+  });
+
+  it.each([
+    ["rows are left, and room", { count: 3, end: 300 }, false],
+    ["every row is used", { count: 4, end: 300 }, true],
+    ["a packet more might not fit", { count: 3, end: 321 }, true],
+    ["the next place, a multiple of 64, leaves just room", { count: 3, end: 320 }, false],
+  ])("knows whether there may be more: %s", (_, { count, end }, isFull) => {
+    const batch = packetBatch(new Uint8Array(420), 4);
+    const tun = openWith({
+      tunRead: (_fd, _arena, _room, rows) => {
+        rows[(count - 1) * PACKET_FIELDS + PACKET.OFFSET] = end - 60;
+        rows[(count - 1) * PACKET_FIELDS + PACKET.LENGTH] = 60;
+        return count;
+      },
+    });
+    tun.read(batch, 100);
+    expect(batch.isFull).toBe(isFull);
   });
 
   it("is empty at EAGAIN, and forgets the batch before", () => {
     const tun = openWith({ tunRead: () => errno("EAGAIN") });
     const batch = packetBatch(new Uint8Array(400), 4);
     batch.count = 3;
+    batch.isFull = true;
     expect(tun.read(batch, 100)).toBe(0);
-    expect(batch.count).toBe(0);
+    expect(batch).toMatchObject({ count: 0, isFull: false });
     expect(tun.state).toBe("up");
   });
 
@@ -101,14 +138,8 @@ describe("write", () => {
     expect(writing([0, errno(code), errno(code)])).toEqual({ refused: 2, state });
   });
 
-  it("counts a gathered packet once", () => {
-    expect(writing([errno("EIO"), errno("EIO"), 0], [PACKET_MORE, 0, 0])).toMatchObject({
-      refused: 1,
-    });
-  });
-
-  it("counts a packet whose last row promises more", () => {
-    expect(writing([0, errno("EINVAL")], [0, PACKET_MORE])).toMatchObject({ refused: 1 });
+  it("counts every part of a gathered packet", () => {
+    expect(writing([errno("EIO"), errno("EIO"), 0])).toMatchObject({ refused: 2 });
   });
 
   it("is up again after a packet went through", () => {
@@ -155,20 +186,29 @@ describe("close", () => {
 });
 
 /** Writes one batch whose rows end with `status`. */
-function writing(status: readonly number[], flags: readonly number[] = []) {
+function writing(status: readonly number[]) {
   const tun = openWith({
     tunWrite: (_fd, _arena, rows, count) => {
       for (let row = 0; row < count; row++)
         rows[row * PACKET_FIELDS + PACKET.STATUS] = status[row] ?? 0;
-      return status.filter((one, row) => one === 0 && flags[row] !== PACKET_MORE).length;
+      return status.filter((one) => one === 0).length;
     },
   });
   const batch = packetBatch(new Uint8Array(1), status.length);
-  flags.forEach((value, row) => {
-    batch.rows[row * PACKET_FIELDS + PACKET.FLAGS] = value;
-  });
   batch.count = status.length;
   return { refused: tun.write(batch), state: tun.state };
+}
+
+/** Opens a device on a kernel that takes the flags in `known` only. */
+function openWishing(wish: { tso: boolean; uso: boolean }, known = CSUM | TSO | USO) {
+  const tried: number[] = [];
+  const native = fakeNative({
+    tunOpen: (name, offloads, out) => {
+      tried.push(offloads);
+      return (offloads & ~known) === 0 ? opens("x")(name, offloads, out) : errno("EINVAL");
+    },
+  });
+  return { tried, offloads: openTun(native, "iptun0", wish).offloads };
 }
 
 function openWith(functions: Partial<Native>): TunDevice {

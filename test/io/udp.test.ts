@@ -3,12 +3,15 @@ import { describe, expect, it } from "vitest";
 import { type MessageBatch, messageBatch } from "../../src/core/batch.ts";
 import { mapAddress } from "../../src/core/prefix.ts";
 import { MESSAGE, MESSAGE_FIELDS } from "../../src/core/rows.ts";
+import type { Instant } from "../../src/core/time.ts";
 import { IoError } from "../../src/io/io-error.ts";
-import type { Native } from "../../src/io/native.ts";
+import { type Native, UDP_OFFLOAD } from "../../src/io/native.ts";
+import { PLAIN_MS } from "../../src/io/plain-routes.ts";
 import { openUdp, type UdpSocket } from "../../src/io/udp.ts";
 import { errno, fakeNative } from "./fake-native.ts";
 
 const ANY = new Uint8Array(16);
+const NOW = 1000 as Instant;
 
 describe("openUdp", () => {
   it("has what the kernel bound", () => {
@@ -65,15 +68,33 @@ describe("receive", () => {
   it("sets the batch's count and passes the stride on", () => {
     const calls: unknown[] = [];
     const socket = openWith({
-      udpReceive: (fd, _arena, stride, _rows, capacity) => {
-        calls.push(fd, stride, capacity);
+      udpReceive: (fd, _arena, stride, _rows, capacity, budget) => {
+        calls.push(fd, stride, capacity, budget);
         return 3;
       },
     });
     const batch = messageBatch(new Uint8Array(400), 4);
     expect(socket.receive(batch, 100)).toBe(3);
     expect(batch.count).toBe(3);
-    expect(calls).toEqual([42, 100, 4]);
+    expect(calls).toEqual([42, 100, 4, 262_144]);
+  });
+
+  it.each([
+    ["rows are left, and budget", [1000, 1000], false],
+    ["every row is used", [1, 1, 1, 1], true],
+    ["the budget is used", [200_000, 62_144], true],
+  ])("knows whether there may be more: %s", (_, lengths, isFull) => {
+    const socket = openWith({
+      udpReceive: (_fd, _arena, _stride, rows) => {
+        lengths.forEach((length, row) => {
+          rows[row * MESSAGE_FIELDS + MESSAGE.LENGTH] = length;
+        });
+        return lengths.length;
+      },
+    });
+    const batch = messageBatch(new Uint8Array(1), 4);
+    socket.receive(batch, 100);
+    expect(batch.isFull).toBe(isFull);
   });
 
   it("is empty at EAGAIN and counts nothing", () => {
@@ -109,7 +130,7 @@ describe("send", () => {
   });
 
   it("calls nothing for an empty batch", () => {
-    expect(openWith({}).send(messageBatch(new Uint8Array(1), 1))).toBe(0);
+    expect(openWith({}).send(messageBatch(new Uint8Array(1), 1), NOW)).toBe(0);
   });
 
   it.each([
@@ -156,11 +177,107 @@ describe("send", () => {
     const whole = openWith({ udpSend: () => errno("EBADF") });
     const batch = messageBatch(new Uint8Array(1), 1);
     batch.count = 1;
-    expect(thrownBy(() => whole.send(batch))).toMatchObject({
+    expect(thrownBy(() => whole.send(batch, NOW))).toMatchObject({
       code: "EBADF",
       operation: "send on UDP socket",
     });
     expect(thrownBy(() => sending([errno("EFAULT")]))).toMatchObject({ code: "EFAULT" });
+  });
+});
+
+describe("runs that a path does not take", () => {
+  it.each(["EIO", "EINVAL", "EMSGSIZE"])("go datagram by datagram after %s", (code) => {
+    const { socket, sent } = refusingRuns(code);
+    expect(socket.send(runTo(1, 250, 100), NOW)).toBe(0);
+    expect(sent).toEqual(["1:0+250/100 refused", "1:0+100", "1:100+100", "1:200+50"]);
+    expect(socket.gsoFallbacks).toBe(1);
+  });
+
+  it("are told once, with address and error", () => {
+    const { socket } = refusingRuns("EIO");
+    socket.send(runTo(1, 250, 100), NOW);
+    expect(socket.takeRefusedRun()).toEqual({ remote: address(1), errno: "EIO" });
+    expect(socket.takeRefusedRun()).toBeUndefined();
+  });
+
+  it("are not tried again for a minute, to that address only", () => {
+    const { socket, sent } = refusingRuns("EIO");
+    socket.send(runTo(1, 200, 100), NOW);
+    sent.length = 0;
+    socket.send(runTo(1, 200, 100), (NOW + PLAIN_MS - 1) as Instant);
+    socket.send(runTo(2, 200, 100), (NOW + PLAIN_MS - 1) as Instant);
+    expect(sent).toEqual(["1:0+100", "1:100+100", "2:0+200/100 refused", "2:0+100", "2:100+100"]);
+    expect(socket.plainRoutes((NOW + PLAIN_MS - 1) as Instant)).toBe(2);
+  });
+
+  it("are tried again after a minute", () => {
+    const { socket, sent } = refusingRuns("EIO");
+    socket.send(runTo(1, 200, 100), NOW);
+    sent.length = 0;
+    socket.send(runTo(1, 200, 100), (NOW + PLAIN_MS) as Instant);
+    expect(sent[0]).toBe("1:0+200/100 refused");
+    expect(socket.plainRoutes((NOW + PLAIN_MS) as Instant)).toBe(1);
+  });
+
+  it("keep their order among single datagrams", () => {
+    const { socket, sent } = refusingRuns("EIO");
+    socket.send(runTo(1, 200, 100), NOW);
+    sent.length = 0;
+    const batch = messageBatch(new Uint8Array(1000), 4);
+    addRun(batch, 1, 200, 0);
+    addRun(batch, 2, 100, 0);
+    addRun(batch, 1, 210, 100);
+    socket.send(batch, NOW);
+    expect(sent).toEqual(["1:0+200", "2:0+100", "1:0+100", "1:100+100", "1:200+10"]);
+  });
+
+  it("are no reason to give runs up where single datagrams fail as well", () => {
+    const { socket, sent } = refusingRuns("EMSGSIZE", "EMSGSIZE");
+    expect(socket.send(runTo(1, 200, 100), NOW)).toBe(2);
+    sent.length = 0;
+    socket.send(runTo(1, 200, 100), NOW);
+    expect(sent[0]).toBe("1:0+200/100 refused");
+    expect(socket.gsoFallbacks).toBe(0);
+  });
+
+  it.each(["EAGAIN", "ENOBUFS", "EPERM"])("are dropped whole after %s, and counted", (code) => {
+    const { socket, sent } = refusingRuns(code);
+    expect(socket.send(runTo(1, 250, 100), NOW)).toBe(3);
+    expect(sent).toHaveLength(1);
+  });
+
+  it("fill as many calls as they need", () => {
+    const { socket, sent } = refusingRuns("EIO");
+    socket.send(runTo(1, 6400, 100), NOW);
+    sent.length = 0;
+    const batch = messageBatch(new Uint8Array(1), 3);
+    for (let run = 0; run < 3; run++) addRun(batch, 1, 6400, 100);
+    expect(socket.send(batch, NOW)).toBe(0);
+    expect(sent).toHaveLength(192);
+  });
+});
+
+describe("openUdp's offloads", () => {
+  it("are those of the wished that the kernel grants", () => {
+    const asked: number[] = [];
+    const native = fakeNative({
+      udpOpen: () => 3,
+      udpOffload: (_fd, wanted) => {
+        asked.push(wanted);
+        return wanted & UDP_OFFLOAD.GRO;
+      },
+    });
+    const both = openUdp(native, { address: ANY, port: 5, wish: { gso: true, gro: true } });
+    const gso = openUdp(native, { address: ANY, port: 5, wish: { gso: true, gro: false } });
+    expect(asked).toEqual([UDP_OFFLOAD.GSO | UDP_OFFLOAD.GRO, UDP_OFFLOAD.GSO]);
+    expect(both.offloads).toEqual(["gro"]);
+    expect(gso.offloads).toEqual([]);
+  });
+
+  it("are none where the kernel does not know the call", () => {
+    const native = fakeNative({ udpOpen: () => 3, udpOffload: () => errno("EINVAL") });
+    const socket = openUdp(native, { address: ANY, port: 5, wish: { gso: true, gro: true } });
+    expect(socket.offloads).toEqual([]);
   });
 });
 
@@ -199,8 +316,49 @@ function sending(
     const base = row * MESSAGE_FIELDS;
     batch.rows.fill(9, base + MESSAGE.LOCAL, base + MESSAGE.DEVICE + 1);
   }
-  const refused = socket.send(batch);
+  const refused = socket.send(batch, NOW);
   return { refused, errors: socket.errorCounts(), batch, calls };
+}
+
+/** A socket whose kernel refuses every run with `code`, and every single datagram with `single`. */
+function refusingRuns(code: string, single?: string) {
+  const sent: string[] = [];
+  const socket = openWith({
+    udpSend: (_fd, _arena, rows, count) => {
+      let good = 0;
+      for (let row = 0; row < count; row++) {
+        const field = (name: keyof typeof MESSAGE) =>
+          rows[row * MESSAGE_FIELDS + MESSAGE[name]] ?? 0;
+        const isRun = field("SEGMENT") > 0;
+        const status = isRun ? errno(code) : single === undefined ? 0 : errno(single);
+        rows[row * MESSAGE_FIELDS + MESSAGE.STATUS] = status;
+        if (status === 0) good++;
+        const text = `${field("REMOTE")}:${field("OFFSET")}+${field("LENGTH")}`;
+        sent.push(isRun ? `${text}/${field("SEGMENT")} refused` : text);
+      }
+      return good;
+    },
+  });
+  return { socket, sent };
+}
+
+function runTo(remote: number, length: number, segment: number): MessageBatch {
+  const batch = messageBatch(new Uint8Array(length), 1);
+  addRun(batch, remote, length, segment);
+  return batch;
+}
+
+function addRun(batch: MessageBatch, remote: number, length: number, segment: number): void {
+  const base = batch.count * MESSAGE_FIELDS;
+  batch.rows[base + MESSAGE.LENGTH] = length;
+  batch.rows[base + MESSAGE.SEGMENT] = segment;
+  batch.rows[base + MESSAGE.REMOTE] = remote;
+  batch.count++;
+}
+
+/** The address whose first word is `word`. */
+function address(word: number): Uint8Array {
+  return new Uint8Array(Int32Array.of(word, 0, 0, 0).buffer);
 }
 
 function localOf(batch: MessageBatch, row: number): number[] {

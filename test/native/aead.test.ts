@@ -7,10 +7,11 @@ import { beforeEach, describe, expect, it } from "vitest";
 import {
   OPEN,
   OPEN_FAILED,
-  PACKET_MORE,
   PACKET_NEEDS_CHECKSUM,
+  PACKET_PART,
   SEAL,
 } from "../../src/core/rows.ts";
+import { CIPHER } from "../../src/io/native.ts";
 import { testNative } from "./native.ts";
 import {
   dataHeader,
@@ -33,7 +34,11 @@ beforeEach(() => {
   for (let slot = 0; slot < 4; slot++) native.keyLoad(slot, randomBytes(random, 48));
 });
 
-describe("seal", () => {
+describe.each(Object.entries(CIPHER))("seal through %s", (_, kind) => {
+  beforeEach(() => {
+    native.cipherKind(kind);
+  });
+
   it("writes the header of DATA: type 4, version 1, zero, receiver index, counter", () => {
     const datagrams = new Uint8Array(100);
 
@@ -127,7 +132,7 @@ describe("seal", () => {
     ["a counter of 2^48", { COUNTER_HIGH: 0x10000 }, EINVAL],
     ["a counter of 2^64 - 1", { COUNTER_HIGH: -1, COUNTER_LOW: -1 }, EINVAL],
     ["no segment", { SEGMENTS: 0 }, EINVAL],
-    ["several segments", { SEGMENTS: 2, GSO_TYPE: 1, GSO_SIZE: 10 }, EINVAL],
+    ["several segments of no super-packet", { SEGMENTS: 2, GSO_TYPE: 1, GSO_SIZE: 10 }, EINVAL],
     ["a negative number of segments", { SEGMENTS: -1 }, EINVAL],
   ] as const)("fails %s alone, between rows that are sealed", (_, fields, status) => {
     const good = { IN_LENGTH: 4, OUT_OFFSET: 100 };
@@ -175,7 +180,7 @@ describe("the mark of an unfinished checksum", () => {
     const datagrams = new Uint8Array(65);
 
     seal(packet, datagrams, [
-      { IN_LENGTH: 1, FLAGS: PACKET_MORE },
+      { IN_LENGTH: 1, FLAGS: PACKET_PART },
       { IN_LENGTH: 0, OUT_OFFSET: 33, FLAGS: PACKET_NEEDS_CHECKSUM },
     ]);
 
@@ -190,7 +195,11 @@ describe("the mark of an unfinished checksum", () => {
   });
 });
 
-describe("open", () => {
+describe.each(Object.entries(CIPHER))("open through %s", (_, kind) => {
+  beforeEach(() => {
+    native.cipherKind(kind);
+  });
+
   it("leaves the plaintext behind the header and the caller's field alone", () => {
     const packet = randomBytes(random, 84);
     const datagrams = new Uint8Array(200);

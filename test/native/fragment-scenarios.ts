@@ -4,13 +4,14 @@
  * Datagrams go out through a TUN device and are read there, as they would be on the wire.
  */
 import { packetBatch } from "../../src/core/batch.ts";
-import { MESSAGE_DONT_FRAGMENT, PACKET, PACKET_FIELDS } from "../../src/core/rows.ts";
+import { MESSAGE_DONT_FRAGMENT } from "../../src/core/rows.ts";
 import {
   bringUp,
   icmp,
   ip,
   ipv4,
   type Outgoing,
+  packetsIn,
   packetsToWrite,
   pattern,
   pause,
@@ -94,15 +95,8 @@ function openTun(name: string, own: string, mtu: number): number {
 /** Every packet that waits in a TUN. */
 function readAll(fd: number): Buffer[] {
   const batch = packetBatch(new Uint8Array(32 * STRIDE), 32);
-  const count = native.tunRead(fd, batch.arena, STRIDE, 0, batch.rows, 32);
-  return Array.from({ length: Math.max(count, 0) }, (_, row) =>
-    Buffer.from(
-      batch.arena.subarray(
-        row * STRIDE,
-        row * STRIDE + (batch.rows[row * PACKET_FIELDS + PACKET.LENGTH] ?? 0),
-      ),
-    ),
-  );
+  const count = native.tunRead(fd, batch.arena, STRIDE, batch.rows, 32);
+  return packetsIn(batch, count);
 }
 
 /** "DF", "MF" or "" and the fragment offset of an IPv4 packet. */

@@ -21,7 +21,7 @@ export async function wildcard() {
   const batch = outgoing([{ bytes: pattern(5), to: "127.0.0.1", port, from: "127.0.0.2" }]);
   const sent = native.udpSend(fd, batch.arena, batch.rows, 1);
   const received = messageBatch(new Uint8Array(64), 1);
-  native.udpReceive(fd, received.arena, 64, received.rows, 1);
+  native.udpReceive(fd, received.arena, 64, received.rows, 1, 64);
   const from = textOf(received.rows, 0, MESSAGE.REMOTE);
   native.close(fd);
   return {

@@ -1,5 +1,6 @@
 /**
- * Counts the copies of a subkey in this process's memory while it is in use and after it was wiped.
+ * Counts the copies of a subkey in this process's memory while it is in use and after it was wiped, for the
+ * cipher that the argument names.
  *
  * The needle must not find itself: only its first half is ever held plain, the second half is compared
  * through a mask, and the window that memory is read into is cleared after each read. Source of the
@@ -7,6 +8,7 @@
  */
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { SEAL, SEAL_FIELDS } from "../../src/core/rows.ts";
+import { CIPHER } from "../../src/io/native.ts";
 import { testNative } from "./native.ts";
 
 const MASK = 0xa5;
@@ -20,20 +22,23 @@ const native = testNative();
 const material = Uint8Array.from({ length: 48 }, (_, index) => (index < 32 ? index : 0));
 material.set(Buffer.from("000000090000004a0000000031415927", "hex"), 32);
 
+native.cipherKind(process.argv[2] === "EVP" ? CIPHER.EVP : CIPHER.PRIMITIVES);
 native.keyLoad(0, material);
-seal();
+for (const length of [0, 100, 1400, 5000]) sealAndOpen(length);
 const inUse = copies();
 native.keyWipe(0);
 process.stdout.write(
   JSON.stringify({ inUse, afterWipe: copies(), flags: tableFlags(), mayLock: mayLock() }),
 );
 
-function seal(): void {
+function sealAndOpen(length: number): void {
+  const datagram = new Uint8Array(length + 32);
   const rows = new Int32Array(SEAL_FIELDS);
-  rows[SEAL.IN_LENGTH] = 1400;
+  rows[SEAL.IN_LENGTH] = length;
   rows[SEAL.SEGMENTS] = 1;
-  native.seal(new Uint8Array(1400), new Uint8Array(1432), rows, 1);
-  if (rows[SEAL.STATUS] !== 0) throw new Error(native.errnoName(rows[SEAL.STATUS] ?? 0));
+  native.seal(new Uint8Array(length), datagram, rows, 1);
+  rows.set([0, datagram.length, 0]);
+  if (native.open(datagram, rows, 1) !== 1) throw new Error(`${length} bytes did not open`);
 }
 
 function copies(): number {

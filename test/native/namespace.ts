@@ -121,6 +121,16 @@ export function packetsToWrite(packets: readonly Uint8Array[]): PacketBatch {
   return batch;
 }
 
+/** Copies of the first `count` packets of a batch; none for a negative count. */
+export function packetsIn(batch: PacketBatch, count: number): Buffer[] {
+  return Array.from({ length: Math.max(count, 0) }, (_, row) => {
+    const base = row * PACKET_FIELDS;
+    const offset = batch.rows[base + PACKET.OFFSET] ?? 0;
+    const length = batch.rows[base + PACKET.LENGTH] ?? 0;
+    return Buffer.from(batch.arena.subarray(offset, offset + length));
+  });
+}
+
 /** One field of every row in use. */
 export function column(rows: Int32Array, fields: number, field: number, count: number): number[] {
   return Array.from({ length: count }, (_, row) => rows[row * fields + field] ?? Number.NaN);

@@ -45,7 +45,7 @@ export function send(fd: number, list: readonly Outgoing[]) {
 /** Receives what waits, and what the call after it says. */
 export function receive(fd: number, capacity: number) {
   const batch = messageBatch(new Uint8Array(capacity * STRIDE), capacity);
-  const count = native.udpReceive(fd, batch.arena, STRIDE, batch.rows, capacity);
+  const count = native.udpReceive(fd, batch.arena, STRIDE, batch.rows, capacity, capacity * STRIDE);
   const list = Array.from({ length: Math.max(count, 0) }, (_, row) => {
     const base = row * MESSAGE_FIELDS;
     const field = (name: number) => batch.rows[base + name] ?? Number.NaN;
@@ -57,10 +57,11 @@ export function receive(fd: number, capacity: number) {
       local: textOf(batch.rows, base, MESSAGE.LOCAL),
       device: field(MESSAGE.DEVICE),
       tos: field(MESSAGE.TOS),
+      segment: field(MESSAGE.SEGMENT),
     };
   });
   const extra = messageBatch(new Uint8Array(STRIDE), 1);
-  const after = native.errnoName(native.udpReceive(fd, extra.arena, STRIDE, extra.rows, 1));
+  const after = native.errnoName(native.udpReceive(fd, extra.arena, STRIDE, extra.rows, 1, STRIDE));
   return { batch, list, after };
 }
 

@@ -4,13 +4,7 @@
  * Each has its own device and its own 10.x.0.0/24 network behind it.
  */
 import { messageBatch, packetBatch } from "../../src/core/batch.ts";
-import {
-  MESSAGE,
-  PACKET,
-  PACKET_FIELDS,
-  PACKET_MORE,
-  PACKET_NEEDS_CHECKSUM,
-} from "../../src/core/rows.ts";
+import { MESSAGE, PACKET, PACKET_FIELDS, PACKET_NEEDS_CHECKSUM } from "../../src/core/rows.ts";
 import {
   address,
   bringUp,
@@ -27,6 +21,7 @@ import {
   udp,
 } from "./namespace.ts";
 import { testNative } from "./native.ts";
+import { nameOrZero } from "./sockets.ts";
 
 const native = testNative();
 const ANY = new Uint8Array(16);
@@ -66,19 +61,18 @@ export async function closed() {
   return {
     first,
     second: native.errnoName(native.close(fd)),
-    read: native.errnoName(native.tunRead(fd, batch.arena, STRIDE, 0, batch.rows, 1)),
+    read: native.errnoName(native.tunRead(fd, batch.arena, STRIDE, batch.rows, 1)),
     write: status(fd, [ipv4(17, "10.1.0.2", "10.1.0.1", udp(1, 2, pattern(4)))]),
     devices: ip("-brief link show").includes("closed0"),
   };
 }
 
-/** Reads in order, with headroom, no more rows than asked for, then EAGAIN. */
+/** Reads in order, one behind another, no more rows than asked for, then EAGAIN. */
 export async function reads() {
   const fd = open("reads0");
   bringUp("reads0", "10.2.0.1/24");
   const batch = packetBatch(new Uint8Array(8 * STRIDE), 8);
-  const read = (capacity: number) =>
-    native.tunRead(fd, batch.arena, STRIDE, 16, batch.rows, capacity);
+  const read = (capacity: number) => native.tunRead(fd, batch.arena, STRIDE, batch.rows, capacity);
   const empty = native.errnoName(read(8));
   send("10.2.0.2", [pattern(10, 1), pattern(20, 2), pattern(30, 3)]);
   const first = read(2);
@@ -94,20 +88,51 @@ export async function reads() {
   return { empty, first, offsets, lengths, bodies, second, last, drained };
 }
 
-/** A packet longer than the slot is cut, says so, and touches nothing behind the slot. */
+/** A packet longer than the room for one is cut and says so; what lies round the packets stays. */
 export async function cut() {
   const fd = open("cut0");
   bringUp("cut0", "10.3.0.1/24");
-  const arena = new Uint8Array(4 * 64).fill(0xee);
+  const memory = new Uint8Array(4 * 64).fill(0xee);
   const rows = new Int32Array(4 * PACKET_FIELDS);
-  send("10.3.0.2", [pattern(36, 1), pattern(37, 2)]);
-  const count = native.tunRead(fd, arena, 64, 0, rows, 2);
-  const facts = {
-    count,
-    lengths: column(rows, PACKET_FIELDS, PACKET.LENGTH, 2),
-    status: column(rows, PACKET_FIELDS, PACKET.STATUS, 2).map((value) => native.errnoName(value)),
-    behind: arena.subarray(128).every((byte) => byte === 0xee),
+  const read = (bytes: number) => {
+    const payloads = [pattern(36, 1), pattern(37, 2), pattern(37, 3)];
+    send("10.3.0.2", payloads);
+    const arena = memory.subarray(0, bytes);
+    const count = native.tunRead(fd, arena, 64, rows, 3);
+    const bodies = [0, 1, 2].map((n) => memory.subarray(n * 64 + 28, n * 64 + 64));
+    return {
+      count,
+      lengths: column(rows, PACKET_FIELDS, PACKET.LENGTH, 3),
+      status: column(rows, PACKET_FIELDS, PACKET.STATUS, 3).map(nameOrZero),
+      isKept: bodies.map((body, n) => Buffer.compare(body, payloads[n]?.subarray(0, 36) ?? body)),
+    };
   };
+  const inTightArena = read(3 * 64);
+  const isUntouched = memory.subarray(3 * 64).every((byte) => byte === 0xee);
+  const inWideArena = read(4 * 64);
+  const isUntouchedButOne = memory.subarray(3 * 64 + 1).every((byte) => byte === 0xee);
+  const facts = { inTightArena, isUntouched, inWideArena, isUntouchedButOne };
+  native.close(fd);
+  return facts;
+}
+
+/** Packets of any length start at multiples of 64, and reading ends where the room does. */
+export async function packing() {
+  const fd = open("packing0");
+  bringUp("packing0", "10.12.0.1/24");
+  const payloads = [1, 36, 37, 100, 101, 36, 36].map((length, n) => pattern(length, n));
+  send("10.12.0.2", payloads);
+  const arena = new Uint8Array(576 + 129).fill(0xee);
+  const rows = new Int32Array(8 * PACKET_FIELDS);
+  const count = native.tunRead(fd, arena, 129, rows, 8);
+  const offsets = column(rows, PACKET_FIELDS, PACKET.OFFSET, count);
+  const lengths = column(rows, PACKET_FIELDS, PACKET.LENGTH, count);
+  const isWhole = offsets.map((offset, row) => {
+    const body = arena.subarray(offset + 28, offset + (lengths[row] ?? 0));
+    return Buffer.compare(body, payloads[row] ?? body) === 0;
+  });
+  const rest = native.tunRead(fd, arena, 129, rows, 8);
+  const facts = { count, offsets, lengths, isWhole, rest };
   native.close(fd);
   return facts;
 }
@@ -117,92 +142,27 @@ export async function badArguments() {
   const fd = open("bad0");
   const arena = new Uint8Array(1000);
   const rows = new Int32Array(4 * PACKET_FIELDS);
-  const read = (stride: number, headroom: number, capacity: number) =>
-    native.errnoName(native.tunRead(fd, arena, stride, headroom, rows, capacity));
+  const read = (room: number, capacity: number, into = arena) =>
+    native.errnoName(native.tunRead(fd, into, room, rows, capacity));
   const facts = {
-    slotsPastArena: read(251, 0, 4),
-    rowsPastArray: read(100, 0, 5),
-    noStride: read(0, 0, 1),
-    negativeStride: read(-1, 0, 1),
-    headroomIsStride: read(100, 100, 1),
-    negativeHeadroom: read(100, -1, 1),
-    negativeCapacity: read(100, 0, -1),
-    hugeCapacity: read(100, 0, 0x7fffffff),
+    roomPastArena: read(1001, 1),
+    rowsPastArray: read(100, 5),
+    noRoom: read(0, 1),
+    negativeRoom: read(-1, 1),
+    hugeRoom: read(0x7fffffff, 1),
+    emptyArena: read(1, 1, new Uint8Array(0)),
+    negativeCapacity: read(100, -1),
+    hugeCapacity: read(100, 0x7fffffff),
+    noCapacity: native.tunRead(fd, arena, 100, rows, 0),
     writeRows: native.errnoName(native.tunWrite(fd, arena, rows, 5)),
     writeNegative: native.errnoName(native.tunWrite(fd, arena, rows, -1)),
     writeNothing: native.tunWrite(fd, arena, rows, 0),
     types: [
-      messageOf(() => native.tunRead(fd, rows as never, 1, 0, rows, 1)),
-      messageOf(() => native.tunRead(fd, arena, 1, 0, arena as never, 1)),
-      messageOf(() => native.tunRead("1" as never, arena, 1, 0, rows, 1)),
+      messageOf(() => native.tunRead(fd, rows as never, 1, rows, 1)),
+      messageOf(() => native.tunRead(fd, arena, 1, arena as never, 1)),
+      messageOf(() => native.tunRead("1" as never, arena, 1, rows, 1)),
       messageOf(() => (native.tunRead as unknown as () => number)()),
       messageOf(() => native.tunOpen(1 as never, 0, arena)),
-    ],
-  };
-  native.close(fd);
-  return facts;
-}
-
-/** The kernel answers an echo request that comes whole, or gathered from rows. */
-export async function writes() {
-  const fd = open("writes0");
-  bringUp("writes0", "10.4.0.1/24");
-  const request = ipv4(1, "10.4.0.2", "10.4.0.1", icmp(8, 0, pattern(60)));
-  const whole = packetsToWrite([request]);
-  const gathered = packetsToWrite([
-    request.subarray(0, 20),
-    request.subarray(20, 21),
-    request.subarray(21),
-    request,
-  ]);
-  gathered.rows[PACKET.FLAGS] = PACKET_MORE;
-  gathered.rows[PACKET_FIELDS + PACKET.FLAGS] = PACKET_MORE;
-  const wholeWritten = native.tunWrite(fd, whole.arena, whole.rows, 1);
-  const gatheredWritten = native.tunWrite(fd, gathered.arena, gathered.rows, 4);
-  const batch = packetBatch(new Uint8Array(8 * STRIDE), 8);
-  const replies = native.tunRead(fd, batch.arena, STRIDE, 0, batch.rows, 8);
-  const facts = {
-    wholeWritten,
-    gatheredWritten,
-    status: column(gathered.rows, PACKET_FIELDS, PACKET.STATUS, 4),
-    replies,
-    types: [0, 1, 2].map((row) => batch.arena[row * STRIDE + 20]),
-    isEcho: Buffer.compare(batch.arena.subarray(24, 84), pattern(60)) === 0,
-  };
-  native.close(fd);
-  return facts;
-}
-
-/** Rows that make no sense fail alone. */
-export async function badRows() {
-  const fd = open("badrows0");
-  bringUp("badrows0", "10.5.0.1/24");
-  const good = ipv4(1, "10.5.0.2", "10.5.0.1", icmp(8, 0, pattern(8)));
-  const batch = packetsToWrite(Array.from({ length: 12 }, () => good));
-  const set = (row: number, field: number, value: number) => {
-    batch.rows[row * PACKET_FIELDS + field] = value;
-  };
-  set(1, PACKET.OFFSET, -1);
-  set(2, PACKET.OFFSET, batch.arena.length - good.length + 1);
-  set(3, PACKET.LENGTH, -1);
-  set(4, PACKET.LENGTH, 0x7fffffff);
-  set(5, PACKET.OFFSET, 0x7fffffff);
-  set(6, PACKET.GSO_SIZE, 65_536);
-  set(7, PACKET.CHECKSUM_START, -1);
-  set(8, PACKET.GSO_TYPE, 256);
-  set(9, PACKET.LENGTH, 0);
-  set(11, PACKET.FLAGS, PACKET_MORE);
-  const written = native.tunWrite(fd, batch.arena, batch.rows, 12);
-  const gathered = packetsToWrite(Array.from({ length: 130 }, () => good.subarray(0, 1)));
-  for (let row = 0; row < 129; row++)
-    gathered.rows[row * PACKET_FIELDS + PACKET.FLAGS] = PACKET_MORE;
-  const tooMany = native.tunWrite(fd, gathered.arena, gathered.rows, 130);
-  const facts = {
-    written,
-    status: column(batch.rows, PACKET_FIELDS, PACKET.STATUS, 12).map(nameOrZero),
-    tooMany,
-    tooManyStatus: [
-      ...new Set(column(gathered.rows, PACKET_FIELDS, PACKET.STATUS, 130).map(nameOrZero)),
     ],
   };
   native.close(fd);
@@ -225,10 +185,10 @@ export async function partialChecksums() {
   batch.rows[PACKET.CHECKSUM_OFFSET] = 6;
   const written = native.tunWrite(fd, batch.arena, batch.rows, 1);
   const received = messageBatch(new Uint8Array(STRIDE), 1);
-  const arrived = native.udpReceive(socket, received.arena, STRIDE, received.rows, 1);
+  const arrived = native.udpReceive(socket, received.arena, STRIDE, received.rows, 1, STRIDE);
   send("10.6.0.2", [pattern(9)]);
   const read = packetBatch(new Uint8Array(STRIDE), 1);
-  native.tunRead(fd, read.arena, STRIDE, 0, read.rows, 1);
+  native.tunRead(fd, read.arena, STRIDE, read.rows, 1);
   const facts = {
     written,
     arrived,
@@ -249,7 +209,7 @@ export async function noOffloads() {
   bringUp("plain0", "10.7.0.1/24");
   send("10.7.0.2", [pattern(9)]);
   const batch = packetBatch(new Uint8Array(STRIDE), 1);
-  native.tunRead(fd, batch.arena, STRIDE, 0, batch.rows, 1);
+  native.tunRead(fd, batch.arena, STRIDE, batch.rows, 1);
   const packet = batch.arena.subarray(0, batch.rows[PACKET.LENGTH]);
   const pseudo = [...packet.subarray(12, 20), 0, 17, 0, packet.length - 20];
   native.close(fd);
@@ -264,7 +224,7 @@ export async function linkDown() {
   const fd = open("down0");
   const request = ipv4(1, "10.8.0.2", "10.8.0.1", icmp(8, 0, pattern(8)));
   const batch = packetBatch(new Uint8Array(STRIDE), 1);
-  const read = () => native.tunRead(fd, batch.arena, STRIDE, 0, batch.rows, 1);
+  const read = () => native.tunRead(fd, batch.arena, STRIDE, batch.rows, 1);
   const beforeUp = status(fd, [request]);
   bringUp("down0", "10.8.0.1/24");
   const whileUp = status(fd, [request]);
@@ -284,7 +244,7 @@ export async function deleted() {
   bringUp("deleted0", "10.9.0.1/24");
   ip("link delete deleted0");
   const batch = packetBatch(new Uint8Array(STRIDE), 1);
-  const read = () => native.errnoName(native.tunRead(fd, batch.arena, STRIDE, 0, batch.rows, 1));
+  const read = () => native.errnoName(native.tunRead(fd, batch.arena, STRIDE, batch.rows, 1));
   const write = () => status(fd, [ipv4(1, "10.9.0.2", "10.9.0.1", icmp(8, 0, pattern(8)))]);
   const facts = { read: [read(), read()], write: [...write(), ...write()] };
   native.close(fd);
@@ -302,10 +262,6 @@ function status(fd: number, packets: readonly Uint8Array[]): string[] {
   const batch = packetsToWrite(packets);
   native.tunWrite(fd, batch.arena, batch.rows, batch.count);
   return column(batch.rows, PACKET_FIELDS, PACKET.STATUS, batch.count).map(nameOrZero);
-}
-
-function nameOrZero(value: number): string {
-  return value === 0 ? "0" : native.errnoName(value);
 }
 
 /** Sends datagrams from a socket of this host to an address behind the device. */

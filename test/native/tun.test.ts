@@ -1,7 +1,7 @@
 /**
  * The addon's TUN functions against a real kernel, in a namespace of their own.
  *
- * What each fact was made with stands in tun-scenarios.ts.
+ * What each fact was made with stands in tun-scenarios.ts; what is written is in tun-write.test.ts.
  */
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Facts, runIsolated } from "./isolated.ts";
@@ -44,38 +44,57 @@ describe("tunRead", () => {
     expect(facts.reads).toMatchObject({ empty: "EAGAIN", drained: "EAGAIN" });
   });
 
-  it("fills rows in order behind the headroom and leaves the rest for the next call", () => {
-    expect(facts.reads).toMatchObject({ first: 2, offsets: [16, 272], lengths: [38, 48] });
+  it("fills rows in order and leaves the rest for the next call", () => {
+    expect(facts.reads).toMatchObject({ first: 2, offsets: [0, 64], lengths: [38, 48] });
     expect(facts.reads.bodies).toEqual([hex(pattern(10, 1)), hex(pattern(20, 2))]);
     expect(facts.reads).toMatchObject({ second: 1, last: 58 });
   });
 
-  it("cuts a packet longer than its slot, says EMSGSIZE and writes nothing behind the slot", () => {
-    expect(facts.cut).toEqual({
-      count: 2,
-      lengths: [64, 64],
-      status: ["errno 0", "EMSGSIZE"],
-      behind: true,
+  it("cuts a packet longer than its room and says EMSGSIZE, at the arena's end and before it", () => {
+    const three = {
+      count: 3,
+      lengths: [64, 64, 64],
+      status: ["0", "EMSGSIZE", "EMSGSIZE"],
+      isKept: [0, 0, 0],
+    };
+    expect(facts.cut).toMatchObject({ inTightArena: three, inWideArena: three });
+  });
+
+  it("writes nothing behind a packet but the byte that shows it cut, and none outside the arena", () => {
+    expect(facts.cut).toMatchObject({ isUntouched: true, isUntouchedButOne: true });
+  });
+
+  it("packs packets at multiples of 64 and stops when less than the room for one is left", () => {
+    expect(facts.packing).toEqual({
+      count: 6,
+      offsets: [0, 64, 128, 256, 384, 576],
+      lengths: [29, 64, 65, 128, 129, 64],
+      isWhole: [true, true, true, true, true, true],
+      rest: 1,
     });
   });
 
   it.each([
-    "slotsPastArena",
+    "roomPastArena",
     "rowsPastArray",
-    "noStride",
-    "negativeStride",
-    "headroomIsStride",
-    "negativeHeadroom",
+    "noRoom",
+    "negativeRoom",
+    "hugeRoom",
+    "emptyArena",
     "negativeCapacity",
     "hugeCapacity",
   ] as const)("refuses %s with EINVAL", (name) => {
     expect(facts.badArguments[name]).toBe("EINVAL");
   });
 
+  it("reads nothing into no rows", () => {
+    expect(facts.badArguments.noCapacity).toBe(0);
+  });
+
   it("throws a TypeError that names function and argument for a wrong type", () => {
     expect(facts.badArguments.types).toEqual([
       "tunRead: argument 2 must be a Uint8Array",
-      "tunRead: argument 5 must be an Int32Array",
+      "tunRead: argument 4 must be an Int32Array",
       "tunRead: argument 1 must be an integer",
       "iptun.node: too few arguments",
       "tunOpen: argument 1 must be a string",
@@ -88,27 +107,6 @@ describe("tunRead", () => {
 });
 
 describe("tunWrite", () => {
-  it("writes whole and gathered packets that the kernel answers", () => {
-    expect(facts.writes).toEqual({
-      wholeWritten: 1,
-      gatheredWritten: 2,
-      status: [0, 0, 0, 0],
-      replies: 3,
-      types: [0, 0, 0],
-      isEcho: true,
-    });
-  });
-
-  it("fails rows outside the arena or with impossible fields alone, and writes the others", () => {
-    const bad = Array.from({ length: 9 }, () => "EINVAL");
-    expect(facts.badRows.status).toEqual(["0", ...bad, "0", "EINVAL"]);
-    expect(facts.badRows.written).toBe(2);
-  });
-
-  it("refuses a packet of more than 128 rows as a whole", () => {
-    expect(facts.badRows).toMatchObject({ tooMany: 0, tooManyStatus: ["EINVAL"] });
-  });
-
   it("refuses more rows than the array holds, and takes none at all", () => {
     expect(facts.badArguments).toMatchObject({
       writeRows: "EINVAL",

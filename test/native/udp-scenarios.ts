@@ -5,10 +5,12 @@
  */
 import { messageBatch } from "../../src/core/batch.ts";
 import { MESSAGE, MESSAGE_FIELDS } from "../../src/core/rows.ts";
+import type { Instant } from "../../src/core/time.ts";
+import { UDP_OFFLOAD } from "../../src/io/native.ts";
 import { openUdp } from "../../src/io/udp.ts";
 import { address, column, ip, type Outgoing, outgoing, pattern, pause } from "./namespace.ts";
 import { testNative } from "./native.ts";
-import { close, nameOrZero, open, receive, send } from "./sockets.ts";
+import { close, nameOrZero, open, receive, type Socket, send } from "./sockets.ts";
 
 const native = testNative();
 const V4_A = "10.20.0.1";
@@ -95,7 +97,7 @@ export async function truncation() {
     { bytes: pattern(0), ...to },
   ]);
   const batch = messageBatch(new Uint8Array(4 * 100).fill(0xee), 4);
-  const count = native.udpReceive(server.fd, batch.arena, 100, batch.rows, 4);
+  const count = native.udpReceive(server.fd, batch.arena, 100, batch.rows, 4, 4096);
   close(server, client);
   return {
     count,
@@ -117,7 +119,7 @@ export async function largeBatch() {
   }));
   const sent = send(client.fd, list).sent;
   const batch = messageBatch(new Uint8Array(400 * 16), 400);
-  const count = native.udpReceive(server.fd, batch.arena, 16, batch.rows, 400);
+  const count = native.udpReceive(server.fd, batch.arena, 16, batch.rows, 400, 1 << 20);
   const numbers = column(batch.rows, MESSAGE_FIELDS, MESSAGE.OFFSET, count).map(
     (offset) => (batch.arena[offset] ?? 0) + 256 * (batch.arena[offset + 1] ?? 0),
   );
@@ -144,6 +146,77 @@ export async function segments() {
   const lengths = receive(server.fd, 16).list.map((message) => message.length);
   close(server, client);
   return { status, lengths };
+}
+
+/** Which offloads this kernel has, what asking for them changes, and which descriptors have none. */
+export async function offloads() {
+  const server = open("::");
+  const v4 = open("0.0.0.0");
+  const client = open("::");
+  const tun = native.tunOpen("nooff0", 0, new Uint8Array(16));
+  const both = UDP_OFFLOAD.GSO | UDP_OFFLOAD.GRO;
+  const runTo = (socket: Socket, to: string) => {
+    send(client.fd, [{ bytes: pattern(2000), to, port: socket.port, segment: 800 }]);
+    return receive(socket.fd, 4).list.map(({ length, segment }) => [length, segment]);
+  };
+  const known = native.udpOffload(server.fd, both);
+  const on = [runTo(server, V6_A), runTo(server, V4_A)];
+  const single = (() => {
+    send(client.fd, [{ bytes: pattern(900), to: V6_A, port: server.port }]);
+    return receive(server.fd, 4).list.map(({ length, segment }) => [length, segment]);
+  })();
+  const onlyGso = native.udpOffload(server.fd, UDP_OFFLOAD.GSO);
+  const off = [runTo(server, V6_A), runTo(server, V4_A)];
+  const facts = {
+    known,
+    on,
+    single,
+    onlyGso,
+    off,
+    none: native.udpOffload(server.fd, 0),
+    v4: native.udpOffload(v4.fd, both),
+    onV4: runTo(v4, V4_A),
+    noSocket: native.errnoName(native.udpOffload(tun, both)),
+  };
+  native.close(tun);
+  close(server, v4, client);
+  return { ...facts, closed: native.errnoName(native.udpOffload(server.fd, both)) };
+}
+
+/** A receive ends near its budget, and what it left comes with the next ones, in order. */
+export async function budgets() {
+  const server = open("::", { buffer: BUFFER_BYTES });
+  const client = open("::", { buffer: BUFFER_BYTES });
+  const to = { to: V6_A, port: server.port };
+  const small = Array.from({ length: 300 }, (_, n) => ({ bytes: Uint8Array.of(n & 0xff), ...to }));
+  const large = Array.from({ length: 40 }, (_, n) => ({ bytes: pattern(50_000, n), ...to }));
+  const counts = (list: readonly Outgoing[], stride: number, budget: number) => {
+    send(client.fd, list);
+    const batch = messageBatch(new Uint8Array(list.length * stride), list.length);
+    const seen: number[] = [];
+    const bytes: number[] = [];
+    for (;;) {
+      const { arena, rows, capacity } = batch;
+      const count = native.udpReceive(server.fd, arena, stride, rows, capacity, budget);
+      if (count < 0) break;
+      seen.push(count);
+      bytes.push(
+        ...column(rows, MESSAGE_FIELDS, MESSAGE.OFFSET, count).map((at) => arena[at] ?? 0),
+      );
+    }
+    const isInOrder = bytes.every((byte, index) => byte === list[index]?.bytes[0]);
+    return { seen, isInOrder };
+  };
+  const facts = {
+    smallWithinBudget: counts(small, 16, 1000),
+    smallPastBudget: counts(small, 16, 100),
+    smallInLargeSlots: counts(small.slice(0, 100), 65_536, 500_000),
+    large: counts(large, 65_536, 500_000),
+    largeAndLittleBudget: counts(large, 65_536, 1),
+    exactlyFew: counts(small.slice(0, 8), 65_536, 500_000),
+  };
+  close(server, client);
+  return facts;
 }
 
 /** Rows that make no sense fail alone, and the rest of the batch goes. */
@@ -186,8 +259,8 @@ export async function badCalls() {
   const socket = open("::");
   const pipeLike = native.tunOpen("notudp0", 0, new Uint8Array(16));
   const batch = messageBatch(new Uint8Array(100), 2);
-  const receiveFrom = (fd: number, stride: number, capacity: number) =>
-    native.errnoName(native.udpReceive(fd, batch.arena, stride, batch.rows, capacity));
+  const receiveFrom = (fd: number, stride: number, capacity: number, budget = 1000) =>
+    native.errnoName(native.udpReceive(fd, batch.arena, stride, batch.rows, capacity, budget));
   const sendOn = (fd: number, count: number) =>
     native.errnoName(native.udpSend(fd, batch.arena, batch.rows, count));
   const facts = {
@@ -195,6 +268,8 @@ export async function badCalls() {
     slotsPastArena: receiveFrom(socket.fd, 51, 2),
     rowsPastArray: receiveFrom(socket.fd, 10, 3),
     noStride: receiveFrom(socket.fd, 0, 1),
+    noBudget: receiveFrom(socket.fd, 10, 1, 0),
+    negativeBudget: receiveFrom(socket.fd, 10, 1, -1),
     sendRows: sendOn(socket.fd, 3),
     sendNegative: sendOn(socket.fd, -1),
     noSocket: [receiveFrom(pipeLike, 50, 1), sendOn(pipeLike, 1)],
@@ -283,7 +358,7 @@ export async function staleLocal() {
     { bytes: pattern(4), to: V6_A, port: server.port, device: 9999 },
     { bytes: pattern(5), to: V4_A, port: server.port, from: V4_B },
   ]);
-  const refused = sender.send(batch);
+  const refused = sender.send(batch, 0 as Instant);
   const lengths = receive(server.fd, 8).list.map((message) => message.length);
   sender.close();
   close(server);

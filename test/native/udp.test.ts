@@ -53,7 +53,7 @@ describe("udpOpen", () => {
 describe("udpReceive", () => {
   it("presents both families as 16 bytes with port, local address and device", () => {
     const [v4Port, v6Port] = facts.dualStack.ports;
-    const common = { scope: 0, device: 1, tos: 0 };
+    const common = { scope: 0, device: 1, tos: 0, segment: 0 };
     expect(facts.dualStack.received).toEqual([
       { ...common, length: 1, remote: "10.20.0.1", port: v4Port, local: "10.20.0.1" },
       { ...common, length: 2, remote: "10.20.0.2", port: v6Port, local: "10.20.0.1" },
@@ -96,9 +96,60 @@ describe("udpReceive", () => {
       slotsPastArena: "EINVAL",
       rowsPastArray: "EINVAL",
       noStride: "EINVAL",
+      noBudget: "EINVAL",
+      negativeBudget: "EINVAL",
       noSocket: ["ENOTSOCK", "ENOTSOCK"],
       closed: ["EBADF", "EBADF"],
     });
+  });
+});
+
+describe("udpReceive with a budget", () => {
+  it("goes on while it lasts, in larger steps once the messages are small", () => {
+    expect(facts.budgets.smallWithinBudget).toEqual({ seen: [300], isInOrder: true });
+    expect(facts.budgets.smallInLargeSlots).toEqual({ seen: [100], isInOrder: true });
+  });
+
+  it("stops near it, leaves the rest to the next call and loses nothing", () => {
+    const { seen, isInOrder } = facts.budgets.smallPastBudget;
+    expect(isInOrder).toBe(true);
+    expect(seen.reduce((sum, count) => sum + count)).toBe(300);
+    expect(Math.max(...seen)).toBeLessThan(100 + 8);
+    expect(Math.min(...seen.slice(0, -1))).toBeGreaterThanOrEqual(100);
+  });
+
+  it("takes large messages eight at a time", () => {
+    expect(facts.budgets.large).toEqual({ seen: [16, 16, 8], isInOrder: true });
+    expect(facts.budgets.largeAndLittleBudget.seen).toEqual([8, 8, 8, 8, 8]);
+  });
+
+  it("returns what there was when that is as many as it asked for", () => {
+    expect(facts.budgets.exactlyFew).toEqual({ seen: [8], isInOrder: true });
+  });
+});
+
+describe("udpOffload", () => {
+  const run = [[2000, 800]];
+  const datagrams = [
+    [800, 0],
+    [800, 0],
+    [400, 0],
+  ];
+
+  it("finds both offloads, and switches joining on for both families", () => {
+    expect(facts.offloads).toMatchObject({ known: 3, on: [run, run], v4: 3, onV4: run });
+  });
+
+  it("leaves a single datagram without a segment size", () => {
+    expect(facts.offloads.single).toEqual([[900, 0]]);
+  });
+
+  it("switches joining off where it is not wanted", () => {
+    expect(facts.offloads).toMatchObject({ onlyGso: 1, none: 0, off: [datagrams, datagrams] });
+  });
+
+  it("fails on what is no socket or closed", () => {
+    expect(facts.offloads).toMatchObject({ noSocket: "ENOTSOCK", closed: "EBADF" });
   });
 });
 

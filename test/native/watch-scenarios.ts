@@ -244,7 +244,7 @@ function poke(port: number): void {
 }
 
 function drain(fd: number): void {
-  native.udpReceive(fd, new Uint8Array(100), 100, new Int32Array(20), 1);
+  native.udpReceive(fd, new Uint8Array(100), 100, new Int32Array(20), 1, 100);
 }
 
 async function until(condition: () => boolean): Promise<void> {

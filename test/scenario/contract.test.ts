@@ -26,6 +26,7 @@ describe("extra turns", () => {
     const plain = transcript(newPair({ seed, crypto: "stub" }), false);
 
     expect(transcript(newPair({ seed, crypto: "stub" }), true)).toEqual(plain);
+    expect(transcript(newPair({ seed, crypto: "stub", offloads: "both" }), true)).toEqual(plain);
   });
 
   it("before a deadline handleTimeout does nothing, and polling is free of effects", () => {
@@ -113,6 +114,17 @@ describe("batches", () => {
 
     expect(burstDeliveries(small)).toEqual(burstDeliveries(big));
   });
+
+  it.each(["left", "right", "both"] as const)(
+    "with offloads on (%s) deliver what those without deliver, whatever their rows",
+    (offloads) => {
+      const plain = burstDeliveries(newPair({ crypto: "stub" }));
+      for (const rows of [1, 3, 128]) {
+        const pair = newPair({ crypto: "stub", offloads, left: { rows }, right: { rows } });
+        expect(burstDeliveries(pair)).toEqual(plain);
+      }
+    },
+  );
 });
 
 describe("the product's primitives", () => {

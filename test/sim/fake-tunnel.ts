@@ -4,8 +4,10 @@
  * Every packet becomes a datagram of the same bytes, every datagram a packet; a tick of one byte goes
  * out at a fixed period. Its faults are switchable, so that the tests can show that the harness notices.
  */
+
 import { writeEndpoint } from "../../src/core/address.ts";
 import type { MessageBatch } from "../../src/core/batch.ts";
+import { tunnelBuffers } from "../../src/core/buffers.ts";
 import { dropCounters } from "../../src/core/drop-reason.ts";
 import type { TunnelEvent, TunnelSnapshot } from "../../src/core/options.ts";
 import {
@@ -16,7 +18,7 @@ import {
   PACKET_FIELDS,
 } from "../../src/core/rows.ts";
 import { after, type Instant } from "../../src/core/time.ts";
-import { type Deadline, tunnelBuffers } from "../../src/core/tunnel.ts";
+import type { Deadline } from "../../src/core/tunnel.ts";
 import { endpoint, ipBytes, type SocketAddress } from "../helpers/address.ts";
 import type { TunnelLike } from "./host.ts";
 
@@ -33,7 +35,7 @@ export interface FakeOptions {
 
 /** The fake. */
 export class FakeTunnel implements TunnelLike {
-  readonly buffers = tunnelBuffers(1420);
+  readonly buffers = tunnelBuffers({ mtu: 1420, superPackets: false, gro: false });
   readonly #options: FakeOptions;
   readonly #events: TunnelEvent[] = [];
   readonly #drops = dropCounters();
@@ -103,6 +105,7 @@ export class FakeTunnel implements TunnelLike {
       this.#row(outgoing, at, length);
       at += length;
     }
+    packets.count = 0;
   }
 
   pollEvent(): TunnelEvent | undefined {

@@ -9,20 +9,19 @@
 
 import type { MessageBatch, PacketBatch } from "../../src/core/batch.ts";
 import type { TunnelEvent, TunnelSnapshot } from "../../src/core/options.ts";
-import {
-  MESSAGE,
-  MESSAGE_FIELDS,
-  MESSAGE_TRUNCATED,
-  PACKET,
-  PACKET_FIELDS,
-  PACKET_MORE,
-  PACKET_NEEDS_CHECKSUM,
-} from "../../src/core/rows.ts";
+import { MESSAGE, MESSAGE_FIELDS } from "../../src/core/rows.ts";
 import { after, type Instant } from "../../src/core/time.ts";
 import type { Tunnel } from "../../src/core/tunnel.ts";
 import { ipBytes, ipText, type SocketAddress } from "../helpers/address.ts";
-import { internetChecksum } from "../helpers/packets.ts";
 import type { Datagram } from "./eve.ts";
+import {
+  fillMessages,
+  fillPackets,
+  packetsWritten,
+  type SocketMessage,
+  type TunPacket,
+  withRuns,
+} from "./kernel.ts";
 import type { Nat } from "./nat.ts";
 
 /** The public members of a tunnel; the harness's own tests put a fake here. */
@@ -45,6 +44,8 @@ export interface HostOptions {
   /** Makes a tunnel with its peers; called at each start. */
   readonly boot: (host: Host) => TunnelLike;
   readonly nat?: Nat;
+  /** Whether its socket gives runs of datagrams. */
+  readonly hasRuns?: boolean;
   /** Origin of the boot-time clock, milliseconds. */
   readonly bootMs: number;
 }
@@ -53,13 +54,6 @@ export interface HostOptions {
 export interface Delivery {
   readonly at: Instant;
   readonly bytes: Uint8Array;
-}
-
-/** A packet that the host's kernel hands to the TUN. */
-export interface TunPacket {
-  readonly bytes: Uint8Array;
-  /** PACKET_NEEDS_CHECKSUM with where the sum starts and lies; absent: a finished packet. */
-  readonly checksum?: { readonly start: number; readonly offset: number };
 }
 
 /** The third word of ::ffff:a.b.c.d, bytes 00 00 ff ff. */
@@ -84,13 +78,16 @@ export class Host {
   readonly events: { readonly at: Instant; readonly event: TunnelEvent }[] = [];
   /** Datagrams sent, sent from another address than the tunnel asked for, and refused by the kernel; turns taken. */
   readonly counts = { sent: 0, relocated: 0, refused: 0, turns: 0 };
+  /** Calls of `handlePackets`, messages and runs received, and datagrams of the longest message sent. */
+  readonly batches = { packets: 0, messages: 0, runs: 0, longestSent: 0 };
   /** Called for each turn's deliveries instead of keeping them, for long runs. */
   onDelivered: ((delivery: Delivery) => void) | undefined;
   readonly #ground: HostGround;
   readonly #boot: (host: Host) => TunnelLike;
   readonly #bootMs: number;
   #tunnel: TunnelLike | undefined;
-  #inbox: Datagram[] = [];
+  readonly #hasRuns: boolean;
+  #inbox: SocketMessage[] = [];
   #tunQueue: TunPacket[] = [];
   #isTouched = false;
 
@@ -98,6 +95,7 @@ export class Host {
     this.#ground = ground;
     this.#boot = options.boot;
     this.#bootMs = options.bootMs;
+    this.#hasRuns = options.hasRuns ?? false;
     this.name = options.name;
     this.port = options.port;
     this.nat = options.nat;
@@ -177,6 +175,11 @@ export class Host {
     if (this.isUp) this.#inbox.push(datagram);
   }
 
+  /** A run arrives as one message of the socket, whether or not its datagrams would become one. */
+  receiveRun(from: SocketAddress, segment: number, bytes: Uint8Array): void {
+    if (this.isUp) this.#inbox.push({ from, to: this.address, bytes: bytes.slice(), segment });
+  }
+
   /** Whether a turn would have something to do. */
   get isDue(): boolean {
     if (this.#tunnel === undefined || this.isFrozen) return false;
@@ -206,10 +209,9 @@ export class Host {
       this.#transmitAll(tunnel, now);
     }
     while (this.#tunQueue.length > 0) {
-      this.#fillPackets(tunnel);
-      tunnel.handlePackets(now);
-      this.#transmit(tunnel, tunnel.buffers.outgoing);
-      this.#deliver(tunnel.buffers.replies, this.icmp);
+      const { packets, packetRoom } = tunnel.buffers;
+      this.#tunQueue.splice(0, fillPackets(packets, packetRoom, this.#tunQueue));
+      this.#sendPackets(tunnel, now);
       this.#transmitAll(tunnel, now);
     }
     this.#drainEvents(tunnel);
@@ -217,6 +219,17 @@ export class Host {
 
   snapshot(): TunnelSnapshot {
     return this.tunnel.snapshot(this.now);
+  }
+
+  #sendPackets(tunnel: TunnelLike, now: Instant): void {
+    let rounds = 0;
+    do {
+      if (rounds++ > LOOP_BOUND) throw new Error(`${this.name}: handlePackets never ends`);
+      tunnel.handlePackets(now);
+      this.batches.packets += 1;
+      this.#transmit(tunnel, tunnel.buffers.outgoing);
+      this.#deliver(tunnel.buffers.replies, this.icmp);
+    } while (tunnel.buffers.packets.count > 0);
   }
 
   #transmitAll(tunnel: TunnelLike, now: Instant): void {
@@ -235,41 +248,11 @@ export class Host {
 
   #fillDatagrams(tunnel: TunnelLike): void {
     const { datagrams, datagramStride } = tunnel.buffers;
+    if (this.#hasRuns) this.#inbox = withRuns(this.#inbox);
     const taken = this.#inbox.splice(0, datagrams.capacity);
-    taken.forEach((datagram, index) => {
-      const offset = index * datagramStride;
-      const length = Math.min(datagram.bytes.length, datagramStride);
-      datagrams.arena.set(datagram.bytes.subarray(0, length), offset);
-      const base = index * MESSAGE_FIELDS;
-      const { rows } = datagrams;
-      rows.fill(0, base, base + MESSAGE_FIELDS);
-      rows[base + MESSAGE.OFFSET] = offset;
-      rows[base + MESSAGE.LENGTH] = length;
-      rows[base + MESSAGE.STATUS] = datagram.bytes.length > length ? MESSAGE_TRUNCATED : 0;
-      rows[base + MESSAGE.PORT] = datagram.from.port;
-      rows[base + MESSAGE.DEVICE] = 2;
-      writeAddress(rows, base + MESSAGE.REMOTE, datagram.from.ip);
-      writeAddress(rows, base + MESSAGE.LOCAL, datagram.to.ip);
-    });
-    datagrams.count = taken.length;
-  }
-
-  #fillPackets(tunnel: TunnelLike): void {
-    const { packets, packetStride } = tunnel.buffers;
-    const taken = this.#tunQueue.splice(0, packets.capacity);
-    taken.forEach(({ bytes, checksum }, index) => {
-      if (bytes.length > packetStride)
-        throw new Error(`a TUN of this MTU reads no ${bytes.length} bytes`);
-      const base = index * PACKET_FIELDS;
-      packets.arena.set(bytes, index * packetStride);
-      packets.rows.fill(0, base, base + PACKET_FIELDS);
-      packets.rows[base + PACKET.OFFSET] = index * packetStride;
-      packets.rows[base + PACKET.LENGTH] = bytes.length;
-      packets.rows[base + PACKET.FLAGS] = checksum === undefined ? 0 : PACKET_NEEDS_CHECKSUM;
-      packets.rows[base + PACKET.CHECKSUM_START] = checksum?.start ?? 0;
-      packets.rows[base + PACKET.CHECKSUM_OFFSET] = checksum?.offset ?? 0;
-    });
-    packets.count = taken.length;
+    this.batches.messages += taken.length;
+    this.batches.runs += taken.filter(({ segment }) => segment !== undefined).length;
+    fillMessages(datagrams, datagramStride, taken);
   }
 
   #transmit(tunnel: TunnelLike, outgoing: MessageBatch): void {
@@ -296,6 +279,7 @@ export class Host {
       ip: readAddress(rows, base + MESSAGE.REMOTE),
       port: field(rows, base + MESSAGE.PORT),
     };
+    this.batches.longestSent = Math.max(this.batches.longestSent, (end - start) / segment);
     for (let at = start; at < end; at += segment) {
       const bytes = arena.slice(at, Math.min(at + segment, end));
       this.counts.sent += 1;
@@ -314,16 +298,7 @@ export class Host {
   }
 
   #deliver(batch: PacketBatch, into: Delivery[]): void {
-    let parts: Uint8Array[] = [];
-    for (let row = 0; row < batch.count; row += 1) {
-      const base = row * PACKET_FIELDS;
-      const start = field(batch.rows, base + PACKET.OFFSET);
-      parts.push(batch.arena.slice(start, start + field(batch.rows, base + PACKET.LENGTH)));
-      const flags = field(batch.rows, base + PACKET.FLAGS);
-      if ((flags & PACKET_MORE) !== 0) continue;
-      const bytes = parts.length === 1 ? (parts[0] ?? new Uint8Array(0)) : Buffer.concat(parts);
-      parts = [];
-      if ((flags & PACKET_NEEDS_CHECKSUM) !== 0) completeChecksum(bytes, batch.rows, base);
+    for (const bytes of packetsWritten(batch)) {
       const delivery = { at: this.#ground.now, bytes };
       if (this.onDelivered !== undefined && into === this.delivered) this.onDelivered(delivery);
       else into.push(delivery);
@@ -331,22 +306,10 @@ export class Host {
   }
 }
 
-/** What a kernel does with a packet that came with VIRTIO_NET_HDR_F_NEEDS_CSUM. */
-function completeChecksum(bytes: Uint8Array, rows: Int32Array, base: number): void {
-  const start = field(rows, base + PACKET.CHECKSUM_START);
-  const at = start + field(rows, base + PACKET.CHECKSUM_OFFSET);
-  const sum = internetChecksum(bytes.subarray(start));
-  new DataView(bytes.buffer, bytes.byteOffset).setUint16(at, sum);
-}
-
 function describeEvent(event: TunnelEvent): string {
   return JSON.stringify(event, (_, value: unknown) =>
     value instanceof Uint8Array ? ipText(value) : value,
   );
-}
-
-function writeAddress(rows: Int32Array, index: number, ip: string): void {
-  new Uint8Array(rows.buffer, rows.byteOffset + index * 4, 16).set(ipBytes(ip));
 }
 
 /** Texts of IPv4 addresses by their last word, because every datagram asks. */

@@ -7,6 +7,7 @@
  * core that wipes its keys must not empty the configuration.
  */
 import { onTestFailed } from "vitest";
+import { tunnelBuffers } from "../../src/core/buffers.ts";
 import type { HandshakeCrypto } from "../../src/core/crypto.ts";
 import {
   DEFAULT_LIMITS,
@@ -14,7 +15,7 @@ import {
   type PeerOptions,
   type Roaming,
 } from "../../src/core/options.ts";
-import { Tunnel, tunnelBuffers } from "../../src/core/tunnel.ts";
+import { Tunnel } from "../../src/core/tunnel.ts";
 import { endpoint, ipBytes, prefix, type SocketAddress } from "../helpers/address.ts";
 import type { Random } from "../helpers/random.ts";
 import type { Host } from "./host.ts";
@@ -51,6 +52,8 @@ export interface SiteSpec {
   readonly crypto?: "twin" | "stub";
   /** Rows of each batch. */
   readonly rows?: number;
+  /** "all": a TUN and a socket with every offload; absent: none, but runs are sent. */
+  readonly offloads?: "all";
   /** Replaces primitives of this host only: the product's own, or those of a dishonest holder of the key. */
   readonly replaced?: (crypto: HandshakeCrypto) => HandshakeCrypto;
 }
@@ -91,7 +94,12 @@ export interface PairOptions {
   readonly rightPeer?: Partial<PeerSpec>;
   readonly crypto?: "twin" | "stub";
   readonly roaming?: Roaming;
+  /** Sites with every offload; none unless told. */
+  readonly offloads?: OffloadSites;
 }
+
+/** Which sites of a pair have every offload. */
+export type OffloadSites = "neither" | "left" | "right" | "both";
 
 export interface Pair {
   readonly world: World;
@@ -124,6 +132,7 @@ export function addSite(world: World, spec: SiteSpec): Site {
     addresses: spec.addresses,
     port: spec.port ?? 1194,
     boot,
+    hasRuns: spec.offloads === "all",
     ...(spec.nat && { nat: spec.nat }),
   });
   return {
@@ -144,6 +153,8 @@ export function newPair(options: PairOptions = {}): Pair {
     ...(options.crypto && { crypto: options.crypto }),
   };
   const roaming = options.roaming ?? "validated";
+  const { offloads = "neither" } = options;
+  const all = { offloads: "all" } as const;
   const leftSite = addSite(world, {
     name: "left",
     addresses: [LEFT.ip],
@@ -158,6 +169,7 @@ export function newPair(options: PairOptions = {}): Pair {
       },
     ],
     ...common,
+    ...(["left", "both"].includes(offloads) && all),
     ...options.left,
   });
   const rightSite = addSite(world, {
@@ -174,6 +186,7 @@ export function newPair(options: PairOptions = {}): Pair {
       },
     ],
     ...common,
+    ...(["right", "both"].includes(offloads) && all),
     ...options.right,
   });
   return { world, left: leftSite.host, right: rightSite.host, leftSite, rightSite, key };
@@ -193,6 +206,7 @@ function bootTunnel(
 ): Tunnel {
   const primitives = spec.crypto === "stub" ? stubCrypto(random) : twinCrypto(random);
   const mtu = spec.mtu ?? 1420;
+  const hasAll = spec.offloads === "all";
   const tunnel = new Tunnel(
     {
       nodeId: nodeId.slice(),
@@ -200,9 +214,15 @@ function bootTunnel(
       listenPort: host.port,
       ownAddresses: host.addresses.map((ip) => ipBytes(ip).slice()),
       limits: { ...DEFAULT_LIMITS, ...spec.limits },
+      offloads: { joinTcp: hasAll, joinUdp: hasAll, runs: true },
     },
     { crypto: spec.replaced?.(primitives) ?? primitives, aead },
-    tunnelBuffers(mtu, spec.rows),
+    tunnelBuffers({
+      mtu,
+      superPackets: hasAll,
+      gro: hasAll,
+      ...(spec.rows === undefined ? {} : { rows: spec.rows }),
+    }),
     host.now,
   );
   // The stamp of a handshake that adding a peer starts.

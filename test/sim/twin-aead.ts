@@ -4,7 +4,8 @@
  * A packet's nonce is P || LE64(counter) and goes whole into XChaCha20-Poly1305
  * (draft-irtf-cfrg-xchacha-03), without the cached HChaCha20 step. Every seal is written into a ledger
  * that outlives restarts and is shared by all hosts, so one nonce used twice under one key anywhere in a
- * run is an error. Super-packets are not split here: one seal row is one datagram.
+ * run is an error. Super-packets are cut by their plain twin (test/helpers/cut-twin.ts); what the addon
+ * leaves of them is worthless, so it is overwritten here.
  */
 import sodium from "libsodium-wrappers";
 import type { Aead, KeySlot } from "../../src/core/crypto.ts";
@@ -16,6 +17,7 @@ import {
   SEAL,
   SEAL_FIELDS,
 } from "../../src/core/rows.ts";
+import { cutSuperPacket } from "../helpers/cut-twin.ts";
 
 await sodium.ready;
 
@@ -73,7 +75,7 @@ export class TwinAead implements Aead {
   readonly #keys = new Map<number, Key>();
   #nextSlot = 0;
   #last: LastSeal | undefined;
-  /** Rows sealed and opened, and opens that failed. */
+  /** Datagrams sealed and opened, and opens that failed. */
   readonly counts = { sealed: 0, opened: 0, failed: 0 };
 
   constructor(ledger: NonceLedger, cipher: Cipher = XCHACHA, capacity = 4096) {
@@ -128,21 +130,24 @@ export class TwinAead implements Aead {
 
   #sealRow(packets: Uint8Array, datagrams: Uint8Array, rows: Int32Array, base: number): void {
     const key = this.#key(field(rows, base + SEAL.KEY_SLOT));
-    if (field(rows, base + SEAL.SEGMENTS) > 1) throw new Error("the twin seals no super-packets");
-    const start = field(rows, base + SEAL.IN_OFFSET);
-    const plaintext = packets.slice(start, start + field(rows, base + SEAL.IN_LENGTH));
-    const needsChecksum = (field(rows, base + SEAL.FLAGS) & PACKET_NEEDS_CHECKSUM) !== 0;
-    if (needsChecksum) plaintext[0] = (plaintext[0] ?? 0) | 0x80;
-    const counter =
+    const isMarked = (field(rows, base + SEAL.FLAGS) & PACKET_NEEDS_CHECKSUM) !== 0;
+    const receiverIndex = field(rows, base + SEAL.RECEIVER_INDEX) >>> 0;
+    let counter =
       (field(rows, base + SEAL.COUNTER_LOW) >>> 0) +
       (field(rows, base + SEAL.COUNTER_HIGH) >>> 0) * 2 ** 32;
-    const receiverIndex = field(rows, base + SEAL.RECEIVER_INDEX) >>> 0;
-    const datagram = this.#datagram(key, receiverIndex, counter, plaintext);
-    this.#last = { key, receiverIndex, counter };
-    datagrams.set(datagram, field(rows, base + SEAL.OUT_OFFSET));
-    rows[base + SEAL.OUT_LENGTH] = datagram.length;
+    const start = field(rows, base + SEAL.OUT_OFFSET);
+    let end = start;
+    for (const plaintext of plaintextsOf(packets, rows, base)) {
+      if (isMarked) plaintext[0] = (plaintext[0] ?? 0) | 0x80;
+      const datagram = this.#datagram(key, receiverIndex, counter, plaintext);
+      this.#last = { key, receiverIndex, counter };
+      datagrams.set(datagram, end);
+      end += datagram.length;
+      counter += 1;
+      this.counts.sealed += 1;
+    }
+    rows[base + SEAL.OUT_LENGTH] = end - start;
     rows[base + SEAL.STATUS] = 0;
-    this.counts.sealed += 1;
   }
 
   #datagram(key: Key, receiverIndex: number, counter: number, plaintext: Uint8Array): Uint8Array {
@@ -208,6 +213,24 @@ export const XCHACHA: Cipher = {
     }
   },
 };
+
+/** Copies of the packets that a seal row stands for. */
+function plaintextsOf(packets: Uint8Array, rows: Int32Array, base: number): Uint8Array[] {
+  const start = field(rows, base + SEAL.IN_OFFSET);
+  const plaintext = packets.subarray(start, start + field(rows, base + SEAL.IN_LENGTH));
+  const segments = field(rows, base + SEAL.SEGMENTS);
+  if (segments === 1) return [plaintext.slice()];
+  const cut = cutSuperPacket(plaintext, {
+    gsoType: field(rows, base + SEAL.GSO_TYPE),
+    gsoSize: field(rows, base + SEAL.GSO_SIZE),
+    headerLength: field(rows, base + SEAL.HEADER_LENGTH),
+    checksumStart: field(rows, base + SEAL.CHECKSUM_START),
+  });
+  if (cut.length !== segments)
+    throw new Error(`${cut.length} segments where a row says ${segments}`);
+  plaintext.fill(0xee);
+  return cut;
+}
 
 function nonceOf(key: Key, header: Uint8Array): Uint8Array {
   const nonce = new Uint8Array(24);
