@@ -1,11 +1,12 @@
 /**
  * Step 7 of the inbound path: what authentic data means for its session, its peer's timers and endpoint.
  *
- * A message row may hold a run of datagrams that came at one instant from one address, so an effect that
+ * A batch holds many datagrams of one session that came the same way at one instant, so an effect that
  * one of them had is not repeated for the next. The trap: a keepalive has less effect than a packet, and
- * a late datagram less than the highest so far, so what was had is kept for each; and an answer that is
- * sent in between takes the effect of a packet back.
+ * a late datagram less than the highest so far, so what was had is kept for each; and what is sent in
+ * between takes effects back.
  */
+import { isSameWay } from "./address.ts";
 import type { MessageBatch } from "./batch.ts";
 import { sendKeepalive } from "./control.ts";
 import { noteHeard } from "./liveness.ts";
@@ -15,9 +16,7 @@ import { confirmSession } from "./sessions.ts";
 import type { State } from "./state.ts";
 import type { Instant } from "./time.ts";
 
-/** No message row. */
-const NONE = -1;
-/** Effects that a message row had on a session. */
+/** Effects of data on its session. */
 const PACKET = 1;
 const HIGHEST = 2;
 
@@ -25,9 +24,10 @@ const HIGHEST = 2;
 export class Hearing {
   readonly #state: State;
   readonly #arrival: Arrival;
-  /** The message row and session that were heard last, and their effects so far. */
-  #lastRow = NONE;
+  /** The message row and session that were heard last, what was sent by then, and their effects so far. */
+  #lastRow = 0;
   #lastSession: Session | undefined;
+  #lastSends = 0;
   #effects = 0;
 
   constructor(state: State, datagrams: MessageBatch) {
@@ -37,7 +37,6 @@ export class Hearing {
 
   /** Ends the batch: its rows get other messages. */
   forget(): void {
-    this.#lastRow = NONE;
     this.#lastSession = undefined;
   }
 
@@ -54,17 +53,27 @@ export class Hearing {
     now: Instant,
   ): void {
     const effects = (isPacket ? PACKET : 0) | (isHighest ? HIGHEST : 0);
-    if (base !== this.#lastRow || session !== this.#lastSession) {
+    if (!this.#isSameAsLast(session, base)) {
       this.#lastRow = base;
       this.#lastSession = session;
-      this.#effects = effects;
-    } else if ((effects & ~this.#effects) === 0 && !isUnnoted(session, isPacket)) {
+      this.#lastSends = session.peer.sends;
+      this.#effects = 0;
+    } else if ((effects & ~this.#effects) === 0) {
       return;
     }
     this.#effects |= effects;
     this.#arrival.base = base;
     this.#arrival.plaintextBytes = bytes;
     this.#act(session, isPacket, isHighest, now);
+  }
+
+  /** Same session, same way, and nothing was sent since, which would take an effect back. */
+  #isSameAsLast(session: Session, base: number): boolean {
+    return (
+      session === this.#lastSession &&
+      session.peer.sends === this.#lastSends &&
+      isSameWay(this.#arrival.rows, base, this.#lastRow)
+    );
   }
 
   #act(session: Session, isPacket: boolean, isHighest: boolean, now: Instant): void {
@@ -87,14 +96,4 @@ export class Hearing {
       sendKeepalive(state, session, peer.endpoint, now);
     }
   }
-}
-
-/** Whether data would move a timer once more, because something was sent since the datagram before it. */
-function isUnnoted(session: Session, isPacket: boolean): boolean {
-  const { peer } = session;
-  const { timers } = peer;
-  return (
-    (isPacket && !timers.isSet("passiveKeepalive")) ||
-    (timers.isSet("unanswered") && session === peer.current)
-  );
 }

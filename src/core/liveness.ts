@@ -13,6 +13,7 @@ import { after, type Instant } from "./time.ts";
  */
 export function noteSent(peer: Peer, expectsAnswer: boolean, now: Instant): void {
   const { timers } = peer;
+  peer.sends = (peer.sends + 1) | 0;
   timers.clear("passiveKeepalive");
   armKeepalive(peer, now);
   if (expectsAnswer && !timers.isSet("unanswered")) {

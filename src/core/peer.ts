@@ -101,7 +101,10 @@ export class Peer implements Sleeper {
   readonly reservedLane: TokenBucket;
   /** Whether a confirmed session was reported and its end was not. */
   isUp = false;
-  lastHeardAt: Instant | undefined;
+  /** Minus infinity before the first time. Always a number, so that writing it allocates nothing. */
+  lastHeardAt = Number.NEGATIVE_INFINITY as Instant;
+  /** Grows with everything that is sealed for the peer. */
+  sends = 0;
   lastHandshakeAt: Instant | undefined;
   remote: { readonly mtu: number; readonly keepaliveSeconds: number } | undefined;
   readonly counters: PeerCounters = {

@@ -65,6 +65,8 @@ export class Receiver {
   readonly #datagrams: MessageBatch;
   readonly #view: DataView;
   readonly #opens: Int32Array;
+  /** The counter of each open row. */
+  readonly #counters: Float64Array;
   /** The session of each open row; undefined behind the last. */
   readonly #sessions: (Session | undefined)[] = [];
   /** Open rows in use. */
@@ -91,6 +93,7 @@ export class Receiver {
     this.#datagrams = datagrams;
     this.#view = viewOf(datagrams.arena);
     this.#opens = new Int32Array(delivered.capacity * OPEN_FIELDS);
+    this.#counters = new Float64Array(delivered.capacity);
     this.#handshakes = new SetAside(state, datagrams, delivered.capacity);
     this.#joiner = new Joiner(delivered, {
       tcp: state.offloads.joinTcp,
@@ -181,6 +184,7 @@ export class Receiver {
     this.#opens[open + OPEN.MESSAGE] = base;
     this.#opens[open + OPEN.IS_PREPAID] = isPrepaid ? 1 : 0;
     this.#sessions[this.#openCount] = session;
+    this.#counters[this.#openCount] = counter;
     this.#openCount += 1;
     return undefined;
   }
@@ -227,7 +231,7 @@ export class Receiver {
       const offset = at(this.#opens, open + OPEN.OFFSET);
       const bytes = at(this.#opens, open + OPEN.STATUS);
       this.#refund(open, bytes >= 0, base);
-      const fault = this.#commit(session, offset, bytes, base, now);
+      const fault = this.#commit(session, index, bytes, base, now);
       if (fault !== undefined) this.#refuse(fault, base, now);
       else this.#accept(session, offset + DATA.SIZE, bytes, base, now);
     }
@@ -243,7 +247,7 @@ export class Receiver {
   /** Steps 6 and 7. What fails here was forged or replayed. */
   #commit(
     session: Session,
-    offset: number,
+    index: number,
     bytes: number,
     base: number,
     now: Instant,
@@ -256,11 +260,12 @@ export class Receiver {
       return "forged";
     }
     if (session.isEnded) return "expired_session";
-    const counter = readUint64(this.#view, offset + DATA.counter);
+    const counter = this.#counters[index] ?? 0;
     const isHighest = counter > session.window.highest;
     if (!session.window.commit(counter)) return "replayed";
     session.receivedPackets += 1;
-    const isPacket = this.#isPacket(offset + DATA.SIZE, bytes);
+    const offset = at(this.#opens, index * OPEN_FIELDS + OPEN.OFFSET) + DATA.SIZE;
+    const isPacket = this.#isPacket(offset, bytes);
     this.#hearing.heard(session, bytes, isPacket, isHighest, base, now);
     return undefined;
   }

@@ -11,7 +11,7 @@
  * the same 8128 as implementations with 64-bit words.
  *
  * The trap: counters reach 2^48, and JavaScript's bit operators see only the low 32 bits. They are
- * used here on ring positions alone, never on a counter.
+ * used here for ring positions alone, which are the low bits.
  */
 
 /** Bits of the ring. */
@@ -45,20 +45,17 @@ export class ReplayWindow {
   /** Marks the counter as seen; false, and nothing changed, where `check` refuses it. */
   commit(counter: number): boolean {
     if (!this.check(counter)) return false;
-    if (counter > this.#highest) this.#moveTo(counter);
     const position = ringPosition(counter);
     const word = position >>> 5;
+    // The next counter enters a word only with its first bit.
+    if (counter === this.#highest + 1 && (position & 31) !== 0) this.#highest = counter;
+    else if (counter > this.#highest) this.#moveTo(counter);
     this.#ring[word] = (this.#ring[word] ?? 0) | (1 << (position & 31));
     return true;
   }
 
   /** Clears the words between the one that holds `highest` and the one that holds `counter`, that one included. */
   #moveTo(counter: number): void {
-    // The next counter enters a word only with its first bit.
-    if (counter === this.#highest + 1 && counter % WORD_BITS !== 0) {
-      this.#highest = counter;
-      return;
-    }
     const from = Math.floor(this.#highest / WORD_BITS);
     const entered = Math.min(Math.floor(counter / WORD_BITS) - from, RING_WORDS);
     const first = ringPosition((from + 1) * WORD_BITS) >>> 5;
@@ -67,7 +64,7 @@ export class ReplayWindow {
   }
 }
 
-/** counter mod 8192. Division by a power of two is exact in a double, which `%` would be too, but slower. */
+/** counter mod 8192: the low 13 bits, which `&` takes exactly from any whole number below 2^53. */
 function ringPosition(counter: number): number {
-  return counter - Math.floor(counter / RING_BITS) * RING_BITS;
+  return counter & (RING_BITS - 1);
 }

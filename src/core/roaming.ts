@@ -6,12 +6,19 @@
  * by answering a path challenge, or because the handshake's answer went there and was confirmed from
  * there, which is the same proof.
  */
-import { type Endpoint, endpointOfRow, isRowFrom, isSameRemote, remoteBytes } from "./address.ts";
+import {
+  type Endpoint,
+  endpointOfRow,
+  isRowFrom,
+  isRowTo,
+  isSameRemote,
+  remoteBytes,
+  withoutLocalSide,
+} from "./address.ts";
 import { PATH_CHALLENGE_CAUSE_BYTES, PATH_CHALLENGE_MS } from "./constants.ts";
 import { sendPathChallenge } from "./control.ts";
 import { moveEndpoint } from "./endpoints.ts";
 import type { Peer, Session } from "./peer.ts";
-import { MESSAGE } from "./rows.ts";
 import type { State } from "./state.ts";
 import type { Instant } from "./time.ts";
 
@@ -95,18 +102,7 @@ function challengePath(state: State, session: Session, to: Endpoint, now: Instan
  * chooses the address it stays so, because that choice follows a change of our own addresses at once.
  */
 function followLocalSide(peer: Peer, endpoint: Endpoint, rows: Int32Array, base: number): void {
-  const { local } = endpoint;
-  if (isUnspecified(local)) return;
-  const start = base + MESSAGE.LOCAL;
-  if (
-    rows[start] === local[0] &&
-    rows[start + 1] === local[1] &&
-    rows[start + 2] === local[2] &&
-    rows[start + 3] === local[3] &&
-    rows[base + MESSAGE.DEVICE] === endpoint.device
-  ) {
-    return;
-  }
+  if (isRowTo(rows, base, endpoint) || isUnspecified(endpoint.local)) return;
   peer.endpoint = endpointOfRow(rows, base);
 }
 
@@ -118,7 +114,7 @@ export function releaseLocalSides(state: State): void {
     const local = new Uint8Array(endpoint.local.buffer, endpoint.local.byteOffset, 16);
     if (state.ownAddresses.some((own) => own.every((byte, index) => byte === local[index])))
       continue;
-    peer.endpoint = { ...endpoint, local: new Int32Array(4), device: 0 };
+    peer.endpoint = withoutLocalSide(endpoint);
   }
 }
 

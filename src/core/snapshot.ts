@@ -69,5 +69,5 @@ function sessionSnapshot(
 }
 
 function since(instant: Instant | undefined, now: Instant): number | undefined {
-  return instant === undefined ? undefined : now - instant;
+  return instant === undefined || instant === Number.NEGATIVE_INFINITY ? undefined : now - instant;
 }

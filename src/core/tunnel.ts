@@ -4,7 +4,7 @@
  * Order of use, once a turn of the engine's loop: `setWallClock`; `handleTimeout`; `pollTransmit`
  * until 0, sending `outgoing` each time; fill `datagrams`, `handleDatagrams`, write `delivered`,
  * `pollTransmit` until 0; fill `packets`, `handlePackets`, send `outgoing`, write `replies`, and so on
- * until `packets` is empty; `pollTransmit` until 0; then `pollTimeout` and `pollEvent` until undefined.
+ * until `packets` is empty; `pollTransmit` until 0; then `nextTimeout` and `pollEvent` until undefined.
  * The trap: waiting packets are sent through the `packets` batch, so its rows must be handled before
  * `pollTransmit`.
  */
@@ -31,7 +31,7 @@ import { Sender } from "./send.ts";
 import { closeSession, dropSessions } from "./sessions.ts";
 import { snapshotOf } from "./snapshot.ts";
 import { drop, newState, type State } from "./state.ts";
-import type { Instant } from "./time.ts";
+import { type Instant, NEVER } from "./time.ts";
 import { handleTimers } from "./timers.ts";
 
 /** When `handleTimeout` has something to do, and what. */
@@ -82,7 +82,12 @@ export class Tunnel {
     handleTimers(this.#state, now);
   }
 
-  /** The next deadline; every other method can change it, and asking more often is harmless. */
+  /** When `handleTimeout` has something to do next; every other method can change it, and asking is cheap. */
+  nextTimeout(): Instant {
+    return this.#state.heap.first()?.timers.wakeAt ?? NEVER;
+  }
+
+  /** The same with its reason, for people; every other method can change it, and asking more often is harmless. */
   pollTimeout(): Deadline | undefined {
     const timers = this.#state.heap.first()?.timers;
     if (timers === undefined) return undefined;

@@ -1,8 +1,8 @@
 /**
  * The engine: one loop that moves batches between a TUN device and a UDP socket through the core.
  *
- * A turn has a fixed order: due timers, pending transmits, one bounded turn of UDP, one of TUN,
- * re-arm. It decides nothing about a packet (core does) and knows no system call (io does). It never
+ * A turn has a fixed order: due timers, pending transmits, one bounded turn of UDP, one of TUN (also
+ * when UDP brought it packets that are answered already), re-arm. It decides nothing about a packet (core does) and knows no system call (io does). It never
  * logs: it reports counters and events. The trap: readiness is level-triggered, so a turn may stop
  * before a descriptor is empty, but must never return with an error state left to call again at once.
  */
@@ -11,7 +11,7 @@ import type { MessageBatch } from "../core/batch.ts";
 import { datagramsIn } from "../core/message-runs.ts";
 import type { TunnelEvent } from "../core/options.ts";
 import { MESSAGE_FIELDS } from "../core/rows.ts";
-import { type Instant, NEVER } from "../core/time.ts";
+import type { Instant } from "../core/time.ts";
 import type { Tunnel } from "../core/tunnel.ts";
 import type { Change, Command, EngineCounters, Report } from "./messages.ts";
 import { PacketTrace } from "./packet-trace.ts";
@@ -35,7 +35,7 @@ export type EngineTunnel = Pick<
   | "handleDatagrams"
   | "handlePackets"
   | "handleTimeout"
-  | "pollTimeout"
+  | "nextTimeout"
   | "pollTransmit"
   | "pollEvent"
   | "addPeer"
@@ -64,6 +64,11 @@ export class Engine {
   #isLinkReportedUp = true;
   /** Whether the control side still has an `events` message to acknowledge. */
   #isEventPending = false;
+  /** Made once: the timer is armed at every turn. */
+  readonly #onTimer = (): void => {
+    this.#counts.timerTurns += 1;
+    this.turn(READY.NONE);
+  };
   readonly #counts = {
     turns: 0,
     timerTurns: 0,
@@ -98,8 +103,15 @@ export class Engine {
     this.#udpGuard.handleTimeout(now);
     this.#tunGuard.handleTimeout(now);
     this.#transmit(now);
+    const isTunReady = (ready & READY.TUN) !== 0;
+    const written = this.#counts.packetsWritten;
     if ((ready & READY.UDP) !== 0) this.#udpGuard.served(this.#turnUdp(now), now);
-    if ((ready & READY.TUN) !== 0) this.#tunGuard.served(this.#turnTun(now), now);
+    // The kernel answers many packets (echo requests, TCP data) before the write returns: their answers
+    // are read at once, which saves a wake-up.
+    if (isTunReady || this.#counts.packetsWritten > written) {
+      const rows = this.#turnTun(now);
+      if (isTunReady || rows > 0) this.#tunGuard.served(rows, now);
+    }
     this.#finishTurn();
   }
 
@@ -243,12 +255,9 @@ export class Engine {
   }
 
   #rearm(): void {
-    const deadline = this.#tunnel.pollTimeout()?.at ?? NEVER;
+    const deadline = this.#tunnel.nextTimeout();
     const at = Math.min(deadline, this.#udpGuard.resumeAt, this.#tunGuard.resumeAt) as Instant;
-    this.#io.clock.armTimer(at, () => {
-      this.#counts.timerTurns += 1;
-      this.turn(READY.NONE);
-    });
+    this.#io.clock.armTimer(at, this.#onTimer);
   }
 
   /** Close frames leave before the keys that seal them are wiped. */
@@ -279,13 +288,13 @@ export class Engine {
 
   #reportEvents(): void {
     if (this.#isEventPending) return;
+    let event = this.#tunnel.pollEvent();
+    if (event === undefined) return;
     const events: TunnelEvent[] = [];
-    while (events.length < EVENTS_PER_REPORT) {
-      const event = this.#tunnel.pollEvent();
-      if (event === undefined) break;
+    while (event !== undefined) {
       events.push(event);
+      event = events.length < EVENTS_PER_REPORT ? this.#tunnel.pollEvent() : undefined;
     }
-    if (events.length === 0) return;
     this.#isEventPending = true;
     this.#report({ kind: "events", events });
   }

@@ -124,7 +124,7 @@ enum {
 #define CUT_HEADER_BYTES 512
 /* Keystream that one call makes for a packet; room for a Poly1305 state (248 bytes on x64); longest
    packet of the comparison at load. */
-#define CHACHA_STREAM_BYTES 2048
+#define CHACHA_STREAM_BYTES 1024
 #define CHACHA_POLY1305_BYTES 512
 #define TRIAL_BYTES 4096
 /* Watches a thread may hold. BOUNDED: the engine needs two. */

@@ -5,7 +5,12 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Endpoint, endpointFrom } from "../../src/core/address.ts";
+import {
+  type Endpoint,
+  endpointFrom,
+  endpointOfRow,
+  writeEndpoint,
+} from "../../src/core/address.ts";
 import { type MessageBatch, messageBatch } from "../../src/core/batch.ts";
 import { datagramsIn, MessageRuns, writeMessage } from "../../src/core/message-runs.ts";
 import { MESSAGE, MESSAGE_FIELDS } from "../../src/core/rows.ts";
@@ -69,7 +74,7 @@ describe("a run is ended by", () => {
     const batch = emptyBatch();
     const runs = begun(batch);
     runs.add(0, 100, 100, A);
-    runs.add(100, 100, 100, { ...A, device: 7 });
+    runs.add(100, 100, 100, onDevice(A, 7));
 
     expect(texts(batch)).toEqual(["0+100", "100+100"]);
     expect(batch.rows[MESSAGE_FIELDS + MESSAGE.DEVICE]).toBe(7);
@@ -367,4 +372,12 @@ function fieldsOf({ rows }: MessageBatch, row: number) {
 function lastByte({ rows }: MessageBatch, row: number): number {
   const at = (row * MESSAGE_FIELDS + MESSAGE.REMOTE) * 4 + 15;
   return new Uint8Array(rows.buffer, rows.byteOffset)[at] ?? -1;
+}
+
+/** The endpoint, reached over a device. */
+function onDevice(endpoint: Endpoint, device: number): Endpoint {
+  const row = new Int32Array(MESSAGE_FIELDS);
+  writeEndpoint(row, 0, endpoint);
+  row[MESSAGE.DEVICE] = device;
+  return endpointOfRow(row, 0);
 }

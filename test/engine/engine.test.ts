@@ -64,6 +64,29 @@ describe("the order of a turn", () => {
     expect(journal.indexOf("udp.send(1)")).toBeGreaterThan(journal.indexOf("packets(1)"));
   });
 
+  it("reads the TUN too where UDP brought it packets, because their answers may wait already", () => {
+    const { engine, tunnel, udp, tun, journal } = rig();
+    udp.reads.push(1);
+    tunnel.delivered = 1;
+    tun.reads.push(1);
+    tunnel.outgoing = 1;
+
+    engine.turn(READY.UDP);
+
+    const walk = journal.filter((entry) => /^(udp|tun)\./.test(entry));
+    expect(walk).toEqual(["udp.receive=1", "tun.write(1)", "tun.read=1", "udp.send(1)"]);
+  });
+
+  it("does not take it for a fruitless call where no answer waits", () => {
+    const { engine, tunnel, udp, tunWatch } = rig();
+    tunnel.delivered = 1;
+    for (let call = 0; call < 100; call++) {
+      udp.reads.push(1);
+      engine.turn(READY.UDP);
+    }
+    expect(tunWatch.isPaused).toBe(false);
+  });
+
   it("leaves a descriptor alone that is not ready", () => {
     const { engine, journal } = rig();
 

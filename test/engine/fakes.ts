@@ -14,7 +14,6 @@ import {
 import { dropCounters } from "../../src/core/drop-reason.ts";
 import type { TunnelEvent, TunnelSnapshot } from "../../src/core/options.ts";
 import { type Instant, NEVER } from "../../src/core/time.ts";
-import type { Deadline } from "../../src/core/tunnel.ts";
 import { Engine, type EngineReport, type EngineTunnel } from "../../src/engine/engine.ts";
 import type {
   EngineClock,
@@ -194,11 +193,9 @@ export class FakeTunnel implements EngineTunnel {
     this.buffers.replies.count = this.replies;
     this.buffers.packets.count = this.leftovers.shift() ?? 0;
   }
-  pollTimeout(): { at: Instant; reason: Deadline["reason"] } | undefined {
+  nextTimeout(): Instant {
     this.#journal.push("poll");
-    return this.deadline === undefined
-      ? undefined
-      : { at: this.deadline, reason: "handshake retry" };
+    return this.deadline ?? NEVER;
   }
   pollEvent(): TunnelEvent | undefined {
     return this.events.shift();

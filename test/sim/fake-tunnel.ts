@@ -5,7 +5,7 @@
  * out at a fixed period. Its faults are switchable, so that the tests can show that the harness notices.
  */
 
-import { writeEndpoint } from "../../src/core/address.ts";
+import { endpointFrom, writeEndpoint } from "../../src/core/address.ts";
 import type { MessageBatch } from "../../src/core/batch.ts";
 import { tunnelBuffers } from "../../src/core/buffers.ts";
 import { dropCounters } from "../../src/core/drop-reason.ts";
@@ -17,7 +17,7 @@ import {
   PACKET,
   PACKET_FIELDS,
 } from "../../src/core/rows.ts";
-import { after, type Instant } from "../../src/core/time.ts";
+import { after, type Instant, NEVER } from "../../src/core/time.ts";
 import type { Deadline } from "../../src/core/tunnel.ts";
 import { endpoint, ipBytes, type SocketAddress } from "../helpers/address.ts";
 import type { TunnelLike } from "./host.ts";
@@ -60,6 +60,10 @@ export class FakeTunnel implements TunnelLike {
     if (this.#nextTick === undefined || now < this.#nextTick || fault === "stuck") return;
     this.#nextTick = after(this.#nextTick, fault === "creeping" ? 1e-6 : tickMs);
     this.#ticksDue += 1;
+  }
+
+  nextTimeout(): Instant {
+    return this.#nextTick ?? NEVER;
   }
 
   pollTimeout(): Deadline | undefined {
@@ -134,15 +138,11 @@ export class FakeTunnel implements TunnelLike {
   #row(outgoing: MessageBatch, offset: number, length: number): void {
     const { peer, from } = this.#options;
     const base = outgoing.count * MESSAGE_FIELDS;
-    const local = new Int32Array(ipBytes(from ?? "::").slice().buffer);
     outgoing.rows.fill(0, base, base + MESSAGE_FIELDS);
-    writeEndpoint(outgoing.rows, base, {
-      remote: new Int32Array(endpoint(peer.ip, peer.port).address.buffer),
-      port: peer.port,
-      scope: 0,
-      local,
-      device: 0,
-    });
+    const { address, port } = endpoint(peer.ip, peer.port);
+    writeEndpoint(outgoing.rows, base, endpointFrom(address, port));
+    const local = new Int32Array(ipBytes(from ?? "::").slice().buffer);
+    outgoing.rows.set(local, base + MESSAGE.LOCAL);
     outgoing.rows[base + MESSAGE.OFFSET] = offset;
     outgoing.rows[base + MESSAGE.LENGTH] = length;
     outgoing.count += 1;
