@@ -3,7 +3,7 @@
  *
  * It reads the classic pcap format (pcap-savefile(5), little-endian, microseconds) with Ethernet frames,
  * and of those only UDP over IPv4 and IPv6 without options or extension headers, which is all that a lab
- * sends. The trap: tcpdump gives root away to a user of its own unless told to stay root, and then could
+ * sends; or the whole packets of a TUN device. The trap: tcpdump gives root away to a user of its own unless told to stay root, and then could
  * not write into the lab's folder.
  */
 import { readFileSync } from "node:fs";
@@ -75,18 +75,30 @@ export async function startCapture(
 
 /** The UDP datagrams of a capture of an Ethernet device, in order. */
 export function readDatagrams(file: string): readonly Datagram[] {
+  return readRecords(file).flatMap(({ at, bytes }) => parseFrame(bytes, at) ?? []);
+}
+
+/** The IP packets of a capture of a TUN device, in order. */
+export function readPackets(file: string): readonly Buffer[] {
+  return readRecords(file).map(({ bytes }) => bytes);
+}
+
+interface CaptureRecord {
+  readonly at: number;
+  readonly bytes: Buffer;
+}
+
+function readRecords(file: string): readonly CaptureRecord[] {
   const bytes = readFileSync(file);
-  const datagrams: Datagram[] = [];
+  const records: CaptureRecord[] = [];
   let at = FILE_HEADER_BYTES;
   while (at + RECORD_HEADER_BYTES <= bytes.length) {
     const seconds = bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) / 1e6;
     const start = at + RECORD_HEADER_BYTES;
     at = start + bytes.readUInt32LE(at + 8);
-    if (at > bytes.length) break;
-    const datagram = parseFrame(bytes.subarray(start, at), seconds);
-    if (datagram !== undefined) datagrams.push(datagram);
+    if (at <= bytes.length) records.push({ at: seconds, bytes: bytes.subarray(start, at) });
   }
-  return datagrams;
+  return records;
 }
 
 function parseFrame(frame: Buffer, at: number): Datagram | undefined {

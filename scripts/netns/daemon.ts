@@ -27,6 +27,14 @@ export interface PeerSettings {
   readonly roaming?: "validated" | "on" | "off";
 }
 
+/** Offloads of the kernel that may be used; all by default. */
+export interface OffloadSettings {
+  readonly tso?: boolean;
+  readonly uso?: boolean;
+  readonly gso?: boolean;
+  readonly gro?: boolean;
+}
+
 /** What a lab sets of a config; the rest keeps its default. */
 export interface Settings {
   readonly device: string;
@@ -34,6 +42,7 @@ export interface Settings {
   readonly listen: string;
   readonly mtu?: number;
   readonly peers: readonly PeerSettings[];
+  readonly offload?: OffloadSettings;
   readonly logLevel?: "info" | "debug";
 }
 
@@ -47,6 +56,9 @@ function configText(settings: Settings, stateDir: string): string {
     ...assign("mtu", settings.mtu),
     ...assign("state_dir", stateDir),
   ];
+  if (settings.offload !== undefined) {
+    lines.push("[offload]", ...Object.entries(settings.offload).flatMap(([k, v]) => assign(k, v)));
+  }
   for (const peer of settings.peers) {
     lines.push(
       "[[peer]]",
@@ -62,8 +74,11 @@ function configText(settings: Settings, stateDir: string): string {
   return `${lines.join("\n")}\n`;
 }
 
-// JSON's strings, numbers and lists of strings are TOML too.
-function assign(key: string, value: string | number | readonly string[] | undefined): string[] {
+// JSON's strings, numbers, booleans and lists of strings are TOML too.
+function assign(
+  key: string,
+  value: string | number | boolean | readonly string[] | undefined,
+): string[] {
   return value === undefined ? [] : [`${key} = ${JSON.stringify(value)}`];
 }
 

@@ -100,6 +100,8 @@ export class Lab {
   readonly dir: string;
   readonly children = new Set<Child>();
   readonly hosts: Host[] = [];
+  /** Files elsewhere that go when the lab closes. */
+  readonly leavings = new Set<string>();
 
   constructor() {
     labsOpened += 1;
@@ -119,7 +121,9 @@ export class Lab {
     openLabs.delete(this);
     for (const child of this.children) child.signal("SIGKILL");
     for (const host of this.hosts) runNow(["ip", "netns", "del", host.netns]);
-    rmSync(this.dir, { recursive: true, force: true });
+    for (const path of [...this.leavings, this.dir]) {
+      rmSync(path, { recursive: true, force: true });
+    }
   }
 }
 

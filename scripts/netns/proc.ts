@@ -19,7 +19,17 @@ export function cpuSeconds(pid: number): number {
 
 /** Resident memory, MiB. */
 export function residentMiB(pid: number): number {
-  const kilobytes = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return memoryMiB(pid, "VmRSS");
+}
+
+/** The most resident memory that the process ever had, MiB. */
+export function peakMiB(pid: number): number {
+  return memoryMiB(pid, "VmHWM");
+}
+
+function memoryMiB(pid: number, field: string): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const kilobytes = new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1];
   if (kilobytes === undefined) throw new Error(`process ${pid} has no memory of its own`);
   return Number(kilobytes) / 1024;
 }

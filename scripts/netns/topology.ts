@@ -140,9 +140,14 @@ export async function makePair(lab: Lab, options: PairOptions = {}): Promise<Pai
 /** Two hosts with a tunnel that is up. */
 export async function startPair(lab: Lab, options: PairOptions = {}): Promise<Pair> {
   const pair = await makePair(lab, options);
+  await startDaemons(pair);
+  return pair;
+}
+
+/** Starts both daemons and waits until both sides have a session. */
+export async function startDaemons(pair: Pair): Promise<void> {
   await Promise.all([pair.left.start(), pair.right.start()]);
   await bringUp(pair);
-  return pair;
 }
 
 /** Sends one packet each second from the left until both sides have a session. */

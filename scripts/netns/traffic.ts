@@ -8,6 +8,12 @@ import { join } from "node:path";
 import type { Host } from "./lab.ts";
 import { type Child, expectSuccess, ROOT } from "./process.ts";
 
+/** iperf3's own default. */
+const PORT = 5201;
+/** What iperf3 may take on top of its seconds: a control connection through a flooded tunnel is slow. */
+const GRACE_MS = 20_000;
+const LONGEST_MS = 900_000;
+
 export interface PingReply {
   readonly sequence: number;
   /** Seconds since 1970 with fraction. */
@@ -27,7 +33,12 @@ export interface PingResult {
 export class Ping {
   readonly #child: Child;
 
-  constructor(host: Host, target: string, intervalSeconds: number, extra: readonly string[] = []) {
+  constructor(
+    host: Pick<Host, "start">,
+    target: string,
+    intervalSeconds: number,
+    extra: readonly string[] = [],
+  ) {
     const interval = ["-i", String(intervalSeconds)];
     this.#child = host.start(["ping", "-n", "-D", "-W", "1", ...interval, ...extra, target]);
   }
@@ -37,9 +48,9 @@ export class Ping {
     return parseReplies(this.#child.stdout);
   }
 
-  /** Ends the ping and returns what it saw. */
+  /** Ends the ping and returns what it saw, without a last request whose answer it did not wait for. */
   async stop(): Promise<PingResult> {
-    return parsePing((await this.#child.stop("SIGINT")).stdout);
+    return withoutLastInFlight(parsePing((await this.#child.stop("SIGINT")).stdout));
   }
 
   /** Waits for a ping with a count (`-c`) to end by itself. */
@@ -93,6 +104,13 @@ function parsePing(output: string): PingResult {
   };
 }
 
+function withoutLastInFlight(result: PingResult): PingResult {
+  // ping numbers its requests from 1, in 16 bits.
+  const last = result.sent & 0xffff;
+  const isAnswered = result.replies.some(({ sequence }) => sequence === last);
+  return isAnswered || result.sent === 0 ? result : { ...result, sent: result.sent - 1 };
+}
+
 function parseReplies(output: string): readonly PingReply[] {
   const pattern = /^\[(\d+\.\d+)\] \d+ bytes from .*icmp_seq=(\d+) .*time=([\d.]+) ms/gm;
   return [...output.matchAll(pattern)].map((match) => ({
@@ -117,6 +135,8 @@ export interface ThroughputOptions {
   readonly isReverse?: boolean;
   /** Upper bound of the sender's rate, bit/s; unbounded by default. */
   readonly bitsPerSecond?: number;
+  /** Connections at the same time; 1 by default. */
+  readonly streams?: number;
 }
 
 /** TCP from `client` to `server` (or back), measured at the receiver; throws on any error of iperf3. */
@@ -126,24 +146,15 @@ export async function tcpThroughput(
   address: string,
   options: ThroughputOptions = {},
 ): Promise<Throughput> {
-  const listener = server.start(["iperf3", "-s", "-1", "-B", address, "--forceflush"]);
-  await listener.waitForOutput(/Server listening/);
-  const length =
-    options.bytes === undefined
-      ? ["-t", String(options.seconds ?? 2)]
-      : ["-n", String(options.bytes)];
+  const { seconds = 2, bytes } = options;
   const command = [
-    ...["iperf3", "-c", address, "-J", ...length],
+    ...(bytes === undefined ? ["-t", String(seconds)] : ["-n", String(bytes)]),
     ...(options.isReverse === true ? ["-R"] : []),
     ...(options.bitsPerSecond === undefined ? [] : ["-b", String(options.bitsPerSecond)]),
+    ...(options.streams === undefined ? [] : ["-P", String(options.streams)]),
   ];
-  const finished = await client.run(command, { timeoutMs: 900_000 });
-  await listener.stop();
-  return parseThroughput(expectSuccess(finished, command));
-}
-
-function parseThroughput(json: string): Throughput {
-  const report = JSON.parse(json) as IperfReport;
+  const timeoutMs = bytes === undefined ? seconds * 1000 + GRACE_MS : LONGEST_MS;
+  const report = await runIperf({ client, server, address, port: PORT, timeoutMs }, command);
   const { sum_received: received, sum_sent: sent } = report.end;
   return {
     bitsPerSecond: received.bits_per_second,
@@ -152,11 +163,80 @@ function parseThroughput(json: string): Throughput {
   };
 }
 
+/** What a UDP sender offered and what its receiver got. */
+export interface Flood {
+  /** Datagrams a second that the sender handed to its kernel. */
+  readonly offeredPerSecond: number;
+  /** Datagrams a second that the receiver read. */
+  readonly deliveredPerSecond: number;
+}
+
+export interface FloodOptions {
+  readonly seconds: number;
+  /** Payload of each datagram. */
+  readonly bytes: number;
+  /** Datagrams a second to offer; as many as the sender can by default. */
+  readonly ratePerSecond?: number;
+  /** Port of the iperf3 server, so that several can run at once; 5201 by default. */
+  readonly port?: number;
+}
+
+/** UDP from `client` to `server`; throws on any error of iperf3. */
+export async function udpFlood(
+  client: Host,
+  server: Host,
+  address: string,
+  options: FloodOptions,
+): Promise<Flood> {
+  const { seconds, bytes, ratePerSecond } = options;
+  const bitsPerSecond = Math.round((ratePerSecond ?? 0) * bytes * 8);
+  const { end } = await runIperf(
+    { client, server, address, port: options.port ?? PORT, timeoutMs: seconds * 1000 + GRACE_MS },
+    ["-u", "-b", String(bitsPerSecond), "-l", String(bytes), "-t", String(seconds)],
+  );
+  return {
+    offeredPerSecond: (end.sum_sent.packets ?? 0) / end.sum_sent.seconds,
+    deliveredPerSecond: end.sum_received.bytes / bytes / end.sum_received.seconds,
+  };
+}
+
+/** Where an iperf3 runs, and how long at most. */
+interface IperfPlace {
+  readonly client: Host;
+  readonly server: Host;
+  readonly address: string;
+  readonly port: number;
+  readonly timeoutMs: number;
+}
+
+/** Runs an iperf3 server for one client, and the client; returns what the client reports. */
+async function runIperf(place: IperfPlace, options: readonly string[]): Promise<IperfReport> {
+  const { client, server, address, timeoutMs } = place;
+  const port = ["-p", String(place.port)];
+  const listener = server.start(["iperf3", "-s", "-1", "-B", address, ...port, "--forceflush"]);
+  try {
+    await listener.waitForOutput(/Server listening/);
+    const command = ["iperf3", "-c", address, ...port, "-J", ...options];
+    const finished = await client.run(command, { timeoutMs });
+    return JSON.parse(expectSuccess(finished, command)) as IperfReport;
+  } finally {
+    await listener.stop();
+  }
+}
+
 /** The part of iperf3's JSON that is read. */
 interface IperfReport {
   readonly end: {
-    readonly sum_sent: { readonly retransmits?: number };
-    readonly sum_received: { readonly bits_per_second: number; readonly bytes: number };
+    readonly sum_sent: {
+      readonly seconds: number;
+      readonly retransmits?: number;
+      readonly packets?: number;
+    };
+    readonly sum_received: {
+      readonly seconds: number;
+      readonly bits_per_second: number;
+      readonly bytes: number;
+    };
   };
 }
 
