@@ -30,6 +30,7 @@ function interfaceBlock(document: StatusDocument): string {
     ["listen", `UDP port ${device.listenPort}`],
     ["offloads", offloadText(document.features)],
     ...runRows(document),
+    ...cipherRows(document),
     ["process", processText(document)],
   ];
   return `interface ${columns([[device.name]])}${columns(rows, 2)}`;
@@ -40,6 +41,13 @@ function runRows({ engine: { gsoFallbacks, plainRoutes } }: StatusDocument): rea
   if (gsoFallbacks === 0) return [];
   const where = plainRoutes === 0 ? "" : `; for now no runs to ${countText(plainRoutes, "remote")}`;
   return [["gso", `${countText(gsoFallbacks, "run")} not taken, sent one by one${where}`]];
+}
+
+/** Only where it is the slower one, which the operator can change by another Node.js. */
+function cipherRows({ features: { cipher } }: StatusDocument): readonly Row[] {
+  return cipher === "evp"
+    ? [["cipher", "by OpenSSL's EVP layer, slower: this Node.js is built without its own OpenSSL"]]
+    : [];
 }
 
 function processText({ pid, uptimeSeconds, residentBytes, version }: StatusDocument): string {

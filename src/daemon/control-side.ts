@@ -311,7 +311,9 @@ export class ControlSide {
       offloads: features.offloads.join(),
     });
     const buffers = `receive ${receiveBufferBytes}, send ${sendBufferBytes} bytes`;
-    this.#log.debug(`socket buffers: ${buffers}; vnet header: ${features.vnetHeader}`);
+    this.#log.debug(
+      `socket buffers: ${buffers}; vnet header: ${features.vnetHeader}; cipher: ${features.cipher}`,
+    );
   }
 }
 

@@ -81,6 +81,8 @@ export interface EngineFeatures {
   readonly sendBufferBytes: number;
   /** Whether the TUN carries a virtio header with each packet. */
   readonly vnetHeader: boolean;
+  /** "primitives": OpenSSL's ChaCha20 and Poly1305 called directly; "evp": by its EVP layer, which is slower. */
+  readonly cipher: "primitives" | "evp";
   /** Offloads in use: some of "tso", "uso", "gso", "gro", in this order. */
   readonly offloads: readonly (keyof OffloadWish)[];
 }

@@ -12,7 +12,7 @@ import { nativeAead } from "../crypto/aead.ts";
 import { loadSodium } from "../crypto/sodium.ts";
 import { createClock } from "../io/clock.ts";
 import { IoError } from "../io/io-error.ts";
-import { loadNative, type Native } from "../io/native.ts";
+import { CIPHER, loadNative, type Native } from "../io/native.ts";
 import { openTun, type TunDevice } from "../io/tun.ts";
 import { openUdp, type UdpSocket } from "../io/udp.ts";
 import { Engine } from "./engine.ts";
@@ -61,7 +61,7 @@ async function start(options: EngineStart): Promise<void> {
     io.clock.now(),
   );
   engine = new Engine(tunnel, io, options, report);
-  report({ kind: "ready", features: features(io.tun, io.udp) });
+  report({ kind: "ready", features: features(native, io.tun, io.udp) });
   port.on("message", (command: Command) => engine?.handleCommand(command));
   engine.handleCommand({
     kind: "apply",
@@ -85,7 +85,7 @@ function openIo(
   };
 }
 
-function features(tun: TunDevice, udp: UdpSocket): EngineFeatures {
+function features(native: Native, tun: TunDevice, udp: UdpSocket): EngineFeatures {
   return {
     tunName: tun.name,
     udpPort: udp.port,
@@ -94,6 +94,7 @@ function features(tun: TunDevice, udp: UdpSocket): EngineFeatures {
     sendBufferBytes: udp.sendBufferBytes,
     // The addon always asks for the header.
     vnetHeader: true,
+    cipher: native.cipherKind(0) === CIPHER.PRIMITIVES ? "primitives" : "evp",
     offloads: [...tun.offloads, ...udp.offloads],
   };
 }

@@ -74,6 +74,7 @@ export function statusDocument(
       receiveBufferBytes: 7_340_032,
       sendBufferBytes: 7_340_032,
       vnetHeader: true,
+      cipher: "primitives",
       offloads: ["tso", "uso", "gso", "gro"],
       offloadsOff: [],
       offloadsMissing: [],

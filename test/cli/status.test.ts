@@ -139,6 +139,13 @@ peer b
     expect(text).toContain(`  gso        ${expected}\n`);
   });
 
+  it("names the cipher only where it is the slower one", () => {
+    const { features } = statusDocument([]);
+    const slow = statusDocument([], { features: { ...features, cipher: "evp" } });
+    expect(statusText(slow)).toMatch(/\n {2}cipher {5}by OpenSSL's EVP layer, slower/);
+    expect(statusText(statusDocument([]))).not.toContain("cipher");
+  });
+
   it("has no word about what did not happen", () => {
     const text = statusText(statusDocument([]));
     for (const title of ["dropped", "limited", "kernel", "not taken"])

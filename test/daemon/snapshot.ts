@@ -11,6 +11,7 @@ export const FEATURES: EngineFeatures = {
   receiveBufferBytes: 14_680_064,
   sendBufferBytes: 14_680_064,
   vnetHeader: true,
+  cipher: "primitives",
   offloads: ["tso", "gso", "gro"],
 };
 

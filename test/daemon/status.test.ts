@@ -31,6 +31,7 @@ describe("the status document", () => {
       receiveBufferBytes: 14_680_064,
       sendBufferBytes: 14_680_064,
       vnetHeader: true,
+      cipher: "primitives",
       offloads: ["tso", "gso", "gro"],
       offloadsOff: [],
       offloadsMissing: ["uso"],
