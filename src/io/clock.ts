@@ -54,8 +54,8 @@ class Timer {
   #deadline = Number.POSITIVE_INFINITY;
   #callback: () => void = () => {};
   #sleep: NodeJS.Timeout | undefined;
-  /** When the running sleep ends. */
-  #wakesAt = Number.POSITIVE_INFINITY;
+  /** The deadline that the running sleep was started for; it ends a little later, or earlier where that is far. */
+  #sleepsFor = Number.POSITIVE_INFINITY;
 
   constructor(now: () => Instant) {
     this.#now = now;
@@ -65,7 +65,7 @@ class Timer {
     this.#deadline = at;
     this.#callback = callback;
     if (at === Number.POSITIVE_INFINITY) this.disarm();
-    else if (this.#sleep === undefined || at < this.#wakesAt) this.#startSleep();
+    else if (this.#sleep === undefined || at < this.#sleepsFor) this.#startSleep();
   }
 
   disarm(): void {
@@ -78,7 +78,7 @@ class Timer {
     clearTimeout(this.#sleep);
     const now = this.#now();
     const sleepMs = Math.min(Math.max(Math.ceil(this.#deadline - now), 1), MAX_SLEEP_MS);
-    this.#wakesAt = now + sleepMs;
+    this.#sleepsFor = this.#deadline;
     this.#sleep = setTimeout(() => this.#wake(), sleepMs);
   }
 

@@ -76,6 +76,21 @@ describe("armTimer", () => {
     expect(calls()).toBe(1);
   });
 
+  it("is armed again for the same deadline without a new Node timer, fraction or not", () => {
+    const { clock, rearm, calls } = armedAt(50.25);
+    const deadline = after(clock.now(), 50.25);
+    const set = vi.spyOn(globalThis, "setTimeout");
+    for (let turn = 1; turn <= 40; turn++) {
+      pass(1);
+      rearm(deadline);
+    }
+    expect(set).not.toHaveBeenCalled();
+    pass(10);
+    expect(calls()).toBe(0);
+    pass(1);
+    expect(calls()).toBe(1);
+  });
+
   it("moves to a later deadline without a new Node timer", () => {
     const { clock, rearm, calls } = armedAt(50);
     const set = vi.spyOn(globalThis, "setTimeout");
