@@ -13,6 +13,8 @@ import { ROOT } from "./netns/process.ts";
 import { ADDRESSES, makePair, type Pair, startDaemons } from "./netns/topology.ts";
 import { tcpThroughput } from "./netns/traffic.ts";
 
+/** Names for perf, and no log of V8's own beside them. */
+const NODE_OPTIONS = ["--perf-basic-prof", "--no-logfile-per-isolate", "--logfile=/dev/null"];
 const WARM_UP_SECONDS = 3;
 const FUNCTIONS = 25;
 const SAMPLES_PER_SECOND = 1999;
@@ -28,7 +30,7 @@ if (link === undefined || !(seconds >= 1 && seconds <= 60)) {
 
 async function profile(kind: LinkName): Promise<void> {
   await withLab(async (lab) => {
-    const program = [process.execPath, "--perf-basic-prof", join(ROOT, "dist/main.js")];
+    const program = [process.execPath, ...NODE_OPTIONS, join(ROOT, "dist/main.js")];
     const pair = await makePair(lab, { left: { program }, right: { program } });
     const hosts = { left: pair.left.host, right: pair.right.host };
     await dressLink(hosts, kind);
