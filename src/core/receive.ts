@@ -230,10 +230,11 @@ export class Receiver {
       const base = at(this.#opens, open + OPEN.MESSAGE);
       const offset = at(this.#opens, open + OPEN.OFFSET);
       const bytes = at(this.#opens, open + OPEN.STATUS);
+      const isPacket = this.#isPacket(offset + DATA.SIZE, bytes);
       this.#refund(open, bytes >= 0, base);
-      const fault = this.#commit(session, index, bytes, base, now);
+      const fault = this.#commit(session, index, isPacket, base, now);
       if (fault !== undefined) this.#refuse(fault, base, now);
-      else this.#accept(session, offset + DATA.SIZE, bytes, base, now);
+      else this.#accept(session, offset + DATA.SIZE, bytes, isPacket, base, now);
     }
   }
 
@@ -248,10 +249,11 @@ export class Receiver {
   #commit(
     session: Session,
     index: number,
-    bytes: number,
+    isPacket: boolean,
     base: number,
     now: Instant,
   ): DropReason | undefined {
+    const bytes = at(this.#opens, index * OPEN_FIELDS + OPEN.STATUS);
     if (bytes < 0) {
       session.failedOpens += 1;
       if (session.failedOpens === REKEY_AFTER_FAILED_OPENS) {
@@ -264,18 +266,23 @@ export class Receiver {
     const isHighest = counter > session.window.highest;
     if (!session.window.commit(counter)) return "replayed";
     session.receivedPackets += 1;
-    const offset = at(this.#opens, index * OPEN_FIELDS + OPEN.OFFSET) + DATA.SIZE;
-    const isPacket = this.#isPacket(offset, bytes);
     this.#hearing.heard(session, bytes, isPacket, isHighest, base, now);
     return undefined;
   }
 
   /** Step 8, then 9 to 11 for a packet. */
-  #accept(session: Session, offset: number, bytes: number, base: number, now: Instant): void {
+  #accept(
+    session: Session,
+    offset: number,
+    bytes: number,
+    isPacket: boolean,
+    base: number,
+    now: Instant,
+  ): void {
     const { arena, rows } = this.#datagrams;
     if (bytes === 0 || arena[offset] === FRAME.PROBE) session.peer.counters.keepalivesReceived += 1;
     if (bytes === 0) return;
-    const reason = this.#isPacket(offset, bytes)
+    const reason = isPacket
       ? this.#acceptPacket(session, offset, bytes)
       : handleFrame(this.#state, session, arena.subarray(offset, offset + bytes), rows, base, now);
     if (reason !== undefined) drop(this.#state, reason);
@@ -283,7 +290,7 @@ export class Receiver {
 
   /** By its first byte: an IP packet, with or without the mark of a partial checksum. */
   #isPacket(offset: number, bytes: number): boolean {
-    if (bytes === 0) return false;
+    if (bytes <= 0) return false;
     const version = ((this.#datagrams.arena[offset] ?? 0) & ~PARTIAL_CHECKSUM_BIT) >> 4;
     return version === 4 || version === 6;
   }
