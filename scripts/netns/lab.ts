@@ -6,9 +6,10 @@
  *        +-----------------+            +------------------+
  *
  * Closing a lab kills what was started in it (by pid), removes its namespaces and its folder; that also
- * happens on Ctrl-C and on an uncaught error. `nsenter --net` is used and not `ip netns exec`, which
- * mounts a new /sys: that is refused in a user namespace. The trap: a SIGKILL of the program that owns a
- * lab leaves it behind; the next lab sweeps those whose owner is gone.
+ * happens on Ctrl-C and on an uncaught error. Each process sees its own namespace's devices in /sys where
+ * the kernel lets us mount one: `ip netns exec` would fail where it does not (some user namespaces). The
+ * trap: a SIGKILL of the program that owns a lab leaves it behind; the next lab sweeps those whose owner
+ * is gone.
  */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,6 +27,16 @@ import {
 /** Names of namespaces and folders: owner's pid, number of the lab, host. */
 const OWNED = /^iptun-(\d+)-/;
 const NETNS_FOLDER = "/run/netns";
+
+/** Runs its arguments with a /sys of the namespace that it is in. */
+const WITH_OWN_SYS = [
+  "unshare",
+  "--mount",
+  "sh",
+  "-c",
+  'mount -t sysfs none /sys 2>/dev/null; exec "$@"',
+  "sh",
+];
 
 const openLabs = new Set<Lab>();
 let labsOpened = 0;
@@ -55,7 +66,8 @@ export class Host {
 
   /** The command that runs `command` inside this namespace; the process id stays the same. */
   inside(command: readonly string[]): readonly string[] {
-    return ["nsenter", `--net=${join(NETNS_FOLDER, this.netns)}`, "--", ...command];
+    const enter = ["nsenter", `--net=${join(NETNS_FOLDER, this.netns)}`, "--"];
+    return [...enter, ...WITH_OWN_SYS, ...command];
   }
 
   /** Starts a process that ends with the lab at the latest. */
