@@ -2,7 +2,8 @@
  * The batch cipher with a switch: the addon's, or none at all, so that JavaScript is seen alone.
  *
  * Without a cipher `seal` writes no byte, so nothing sealed that way may be delivered; `open` takes the
- * datagram for open already, as `openInPlace` leaves it.
+ * datagrams for open already, as `openInPlace` leaves them, and the packets of a run for alike, as they are
+ * in every batch here.
  */
 import type { MessageBatch } from "../../src/core/batch.ts";
 import type { Aead, KeySlot } from "../../src/core/crypto.ts";
@@ -12,6 +13,7 @@ import {
   MESSAGE_FIELDS,
   OPEN,
   OPEN_FIELDS,
+  OPENED_ALIKE,
   SEAL,
   SEAL_FIELDS,
 } from "../../src/core/rows.ts";
@@ -58,7 +60,12 @@ export class SwitchedAead implements Aead {
       return;
     }
     for (let base = 0; base < count * OPEN_FIELDS; base += OPEN_FIELDS) {
-      rows[base + OPEN.STATUS] = at(rows, base + OPEN.LENGTH) - DATA_OVERHEAD;
+      const length = at(rows, base + OPEN.LENGTH);
+      const size = at(rows, base + OPEN.SEGMENT) || length;
+      rows[base + OPEN.STATUS] = size - DATA_OVERHEAD;
+      rows[base + OPEN.OPENED] = length / size;
+      const start = at(rows, base + OPEN.OFFSET) + OPENED_ALIKE;
+      if (length > size) datagrams.set([length / size, 0], start);
     }
   }
 

@@ -37,7 +37,7 @@ import {
   type UpperLayer,
 } from "./inner-packet.ts";
 import { at, GSO, PACKET, PACKET_FIELDS, PACKET_NEEDS_CHECKSUM, PACKET_PART } from "./rows.ts";
-import { hasNextHeader, hasRoom, MAX_RUNS, RUN, RUN_FIELDS } from "./run.ts";
+import { hasNextHeader, hasRoom, MAX_RUNS, RUN, RUN_FIELDS, roomIn } from "./run.ts";
 import { viewOf } from "./wire.ts";
 
 /** No run. */
@@ -87,12 +87,25 @@ export class Joiner {
     const size = at(runs, base + RUN.SIZE);
     if (length !== header + size || !hasRoom(runs, base, size)) return false;
     if (!hasNextHeader(this.#view, runs, base, offset)) return false;
-    const row = this.#addPart(base, offset + header, size);
-    runs[base + RUN.LAST] = row;
-    runs[base + RUN.TOTAL] = at(runs, base + RUN.TOTAL) + size;
-    runs[base + RUN.PARTS] = at(runs, base + RUN.PARTS) + 1;
-    runs[base + RUN.SEQUENCE] = at(runs, base + RUN.SEQUENCE) + size;
+    this.#extend(base, offset + header, size, 1, 0);
     return true;
+  }
+
+  /**
+   * The same for up to `count` packets, `stride` apart, of which each continues the one before (OPENED_ALIKE);
+   * returns how many were added. Two are looked at, which shows that the rest count on as the run does.
+   */
+  addAlike(offset: number, length: number, stride: number, count: number): number {
+    if (!this.addNext(offset, length)) return 0;
+    if (count < 2 || !this.addNext(offset + stride, length)) return 1;
+    const runs = this.#runs;
+    const base = this.#recent * RUN_FIELDS;
+    const header = at(runs, base + RUN.HEADER);
+    const size = at(runs, base + RUN.SIZE);
+    const pieces = Math.min(count - 2, roomIn(runs, base));
+    if (pieces === 0) return 2;
+    this.#extend(base, offset + 2 * stride + header, size, pieces, stride);
+    return 2 + pieces;
   }
 
   /**
@@ -223,17 +236,13 @@ export class Joiner {
   /** Adds the payload to the run. */
   #append(run: number, offset: number, length: number, header: number): void {
     const payload = length - header;
-    const row = this.#addPart(run * RUN_FIELDS, offset + header, payload);
     const base = run * RUN_FIELDS;
     const runs = this.#runs;
     if (this.#field(run, RUN.START) === IPV4_HEADER_BYTES) {
       const first = at(runs, base + RUN.OFFSET);
       runs[base + RUN.ID_STEP] = idStep(this.#view, first, offset, at(runs, base + RUN.PARTS));
     }
-    runs[base + RUN.LAST] = row;
-    runs[base + RUN.TOTAL] = at(runs, base + RUN.TOTAL) + payload;
-    runs[base + RUN.PARTS] = at(runs, base + RUN.PARTS) + 1;
-    runs[base + RUN.SEQUENCE] = at(runs, base + RUN.SEQUENCE) + payload;
+    this.#extend(base, offset + header, payload, 1, 0);
     const isTcp = this.#protocolOf(run) === TCP;
     const flagsAt = offset + this.#field(run, RUN.START) + TCP_FIELD.FLAGS_LOW;
     const flags = isTcp ? this.#view.getUint8(flagsAt) & ENDING : 0;
@@ -309,17 +318,26 @@ export class Joiner {
     rows[base + PACKET.HEADER_LENGTH] = this.#field(run, RUN.HEADER);
   }
 
-  /** Adds the row of a payload behind the run's last row; the fields of a first row mean nothing in it. */
-  #addPart(base: number, offset: number, length: number): number {
+  /**
+   * Adds the row of the payloads of `pieces` packets behind the run's last row; the fields of a first row
+   * mean nothing in it.
+   */
+  #extend(base: number, offset: number, length: number, pieces: number, stride: number): void {
     const { rows, count } = this.#packets;
+    const runs = this.#runs;
     const part = count * PACKET_FIELDS;
     rows[part + PACKET.OFFSET] = offset;
     rows[part + PACKET.LENGTH] = length;
     rows[part + PACKET.FLAGS] = PACKET_PART;
     rows[part + PACKET.NEXT] = 0;
-    rows[at(this.#runs, base + RUN.LAST) * PACKET_FIELDS + PACKET.NEXT] = count;
+    rows[part + PACKET.PIECES] = pieces;
+    rows[part + PACKET.STRIDE] = stride;
+    rows[at(runs, base + RUN.LAST) * PACKET_FIELDS + PACKET.NEXT] = count;
     this.#packets.count = count + 1;
-    return count;
+    runs[base + RUN.LAST] = count;
+    runs[base + RUN.TOTAL] = at(runs, base + RUN.TOTAL) + pieces * length;
+    runs[base + RUN.PARTS] = at(runs, base + RUN.PARTS) + pieces;
+    runs[base + RUN.SEQUENCE] = at(runs, base + RUN.SEQUENCE) + pieces * length;
   }
 
   #addRow(offset: number, length: number, flags: number): number {
@@ -335,6 +353,8 @@ export class Joiner {
     rows[base + PACKET.CHECKSUM_OFFSET] = 0;
     rows[base + PACKET.STATUS] = 0;
     rows[base + PACKET.NEXT] = 0;
+    rows[base + PACKET.PIECES] = 0;
+    rows[base + PACKET.STRIDE] = 0;
     this.#packets.count = count + 1;
     return count;
   }

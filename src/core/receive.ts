@@ -14,8 +14,9 @@
  * 11 row for the TUN, joined with those before it of its flow
  *
  * A message may be a run of datagrams (UDP_GRO), and a batch has many of one session: what is the same
- * for all of them (the session, where it came from, its timers, the owner of a source address) is found
- * once and kept for the batch, in the `#last…` fields.
+ * for all of them (the session, where it came from, its timers) is found once and kept for the batch, in
+ * the `#last…` fields; and datagrams of a run that count on take steps 1 to 7 together. Steps 9 to 11 are
+ * in deliver.ts.
  *
  * Everything before 5 is cheap and stores nothing; everything from 6 on may trust the bytes. A datagram
  * that fails at one step changes no state of a later one (the drop counter and its source's bucket apart).
@@ -23,31 +24,33 @@
 import type { MessageBatch, PacketBatch } from "./batch.ts";
 import { REKEY_AFTER_FAILED_OPENS } from "./constants.ts";
 import { handleFrame } from "./control.ts";
+import { Deliverer } from "./deliver.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { Hearing } from "./hearing.ts";
 import { startAttempt } from "./initiate.ts";
-import {
-  emptyUpperLayer,
-  findTransport,
-  IPV4_SOURCE,
-  IPV6_SOURCE,
-  innerFamily,
-} from "./inner-packet.ts";
-import { Joiner } from "./join.ts";
-import type { Peer, Session } from "./peer.ts";
+import type { Session } from "./peer.ts";
 import { isFromElsewhere } from "./roaming.ts";
-import { at, MESSAGE, MESSAGE_FIELDS, MESSAGE_TRUNCATED, OPEN, OPEN_FIELDS } from "./rows.ts";
+import {
+  at,
+  MESSAGE,
+  MESSAGE_FIELDS,
+  MESSAGE_TRUNCATED,
+  OPEN,
+  OPEN_FIELDS,
+  OPENED_ALIKE,
+} from "./rows.ts";
 import { SetAside } from "./set-aside.ts";
 import { drop, type State } from "./state.ts";
 import type { Instant } from "./time.ts";
 import {
   CHALLENGE,
+  countingOn,
   DATA,
   DATA_OVERHEAD,
+  DATA_START,
   FRAME,
   INIT,
   MESSAGE_TYPE,
-  PARTIAL_CHECKSUM_BIT,
   RESP,
   readUint64,
   VERSION,
@@ -55,8 +58,6 @@ import {
 } from "./wire.ts";
 
 const HIGHEST_COUNTER = 2 ** 48;
-/** The first four bytes of DATA: type, version, zero. */
-const DATA_START = (MESSAGE_TYPE.DATA << 24) | (VERSION << 16);
 /** No message row. */
 const NONE = -1;
 /** The inbound path with the rows it reuses for every batch. */
@@ -72,8 +73,7 @@ export class Receiver {
   /** Open rows in use. */
   #openCount = 0;
   readonly #handshakes: SetAside;
-  readonly #joiner: Joiner;
-  readonly #upper = emptyUpperLayer();
+  readonly #deliverer: Deliverer;
   readonly #hearing: Hearing;
   /** The session that was looked up last, by its index. */
   #lastIndex = NONE;
@@ -82,11 +82,6 @@ export class Receiver {
   #lastPathRow = NONE;
   #lastPathSession: Session | undefined;
   #lastPathAnswer = false;
-  /** The peer whose packet was delivered last. */
-  #lastPeer: Peer | undefined;
-  /** The peer that owns the source address of the packet at this offset. */
-  #lastOwner: Peer | undefined;
-  #lastOwnerOffset = 0;
 
   constructor(state: State, datagrams: MessageBatch, delivered: PacketBatch) {
     this.#state = state;
@@ -95,22 +90,19 @@ export class Receiver {
     this.#opens = new Int32Array(delivered.capacity * OPEN_FIELDS);
     this.#counters = new Float64Array(delivered.capacity);
     this.#handshakes = new SetAside(state, datagrams, delivered.capacity);
-    this.#joiner = new Joiner(delivered, {
-      tcp: state.offloads.joinTcp,
-      udp: state.offloads.joinUdp,
-    });
+    this.#deliverer = new Deliverer(state, delivered);
     this.#hearing = new Hearing(state, datagrams);
   }
 
   /** Handles every row of the datagram batch; leaves the packets for the TUN in `delivered`. */
   handle(now: Instant): void {
     const { rows, count } = this.#datagrams;
-    this.#joiner.begin();
+    this.#deliverer.begin();
     this.#openCount = 0;
     this.#handshakes.count = 0;
     for (let row = 0; row < count; row++) this.#sortMessage(rows, row * MESSAGE_FIELDS, now);
     if (this.#openCount > 0) this.#openBatch(now);
-    this.#joiner.finish();
+    this.#deliverer.finish();
     for (let index = 0; index < this.#handshakes.count; index++) {
       const reason = this.#handshakes.handle(index, now);
       if (reason !== undefined) this.#refuse(reason, this.#handshakes.rowOf(index), now);
@@ -125,8 +117,6 @@ export class Receiver {
     this.#lastSession = undefined;
     this.#lastPathRow = NONE;
     this.#lastPathSession = undefined;
-    this.#lastPeer = undefined;
-    this.#lastOwner = undefined;
     this.#hearing.forget();
   }
 
@@ -141,10 +131,31 @@ export class Receiver {
     const segment = at(rows, base + MESSAGE.SEGMENT) || end - start;
     let offset = start;
     do {
-      const reason = this.#sort(offset, Math.min(segment, end - offset), base, now);
+      const run = this.#sortRun(offset, segment, end, base, now);
+      const length = Math.min(segment, end - offset);
+      const reason = run === 0 ? this.#sort(offset, length, base, now) : undefined;
       if (reason !== undefined) this.#refuse(reason, base, now);
-      offset += segment;
+      offset += Math.max(run, 1) * segment;
     } while (offset < end);
+  }
+
+  /**
+   * Steps 1 to 4 for the datagrams from `offset` on that have one size and session and count on, with new
+   * counters and from the session's endpoint. Returns how many; 0: fewer than two, which go one by one.
+   */
+  #sortRun(offset: number, size: number, end: number, base: number, now: Instant): number {
+    const view = this.#view;
+    if (offset + 2 * size > end || size < DATA_OVERHEAD) return 0;
+    if (view.getInt32(offset) !== DATA_START || !this.#hasRoom()) return 0;
+    const session = this.#sessionOf(view.getUint32(offset + DATA.receiverIndex, true));
+    const counter = readUint64(view, offset + DATA.counter);
+    if (!session?.isUsable(now) || counter <= session.window.highest) return 0;
+    if (this.#isFromElsewhere(session, base)) return 0;
+    const count = countingOn(view, offset, size, end);
+    if (count < 2 || counter + count > HIGHEST_COUNTER) return 0;
+    this.#addOpen(session, offset, count * size, base, false);
+    this.#opens[(this.#openCount - 1) * OPEN_FIELDS + OPEN.SEGMENT] = size;
+    return count;
   }
 
   /** Steps 1 and 2. */
@@ -173,20 +184,35 @@ export class Receiver {
     if (counter >= HIGHEST_COUNTER) return "bad_counter";
     if (!session.isUsable(now)) return "expired_session";
     if (!session.window.check(counter)) return "replayed";
-    if (this.#openCount * OPEN_FIELDS >= this.#opens.length) return "no_room";
+    if (!this.#hasRoom()) return "no_room";
     const isPrepaid = this.#isFromElsewhere(session, base);
     const limit = isPrepaid ? this.#prepay(base, now) : undefined;
     if (limit !== undefined) return limit;
+    this.#addOpen(session, offset, length, base, isPrepaid);
+    return undefined;
+  }
+
+  #hasRoom(): boolean {
+    return this.#openCount * OPEN_FIELDS < this.#opens.length;
+  }
+
+  #addOpen(
+    session: Session,
+    offset: number,
+    length: number,
+    base: number,
+    isPrepaid: boolean,
+  ): void {
     const open = this.#openCount * OPEN_FIELDS;
     this.#opens[open + OPEN.OFFSET] = offset;
     this.#opens[open + OPEN.LENGTH] = length;
     this.#opens[open + OPEN.KEY_SLOT] = session.openSlot;
     this.#opens[open + OPEN.MESSAGE] = base;
     this.#opens[open + OPEN.IS_PREPAID] = isPrepaid ? 1 : 0;
+    this.#opens[open + OPEN.SEGMENT] = 0;
     this.#sessions[this.#openCount] = session;
-    this.#counters[this.#openCount] = counter;
+    this.#counters[this.#openCount] = readUint64(this.#view, offset + DATA.counter);
     this.#openCount += 1;
-    return undefined;
   }
 
   #sessionOf(index: number): Session | undefined {
@@ -220,22 +246,47 @@ export class Receiver {
     return undefined;
   }
 
-  /** Step 5, then the rest for each row in the order of arrival. */
+  /** Step 5, then the rest for each datagram in the order of arrival. */
   #openBatch(now: Instant): void {
     this.#state.aead.open(this.#datagrams.arena, this.#opens, this.#openCount);
     for (let index = 0; index < this.#openCount; index++) {
       const session = this.#sessions[index];
-      if (session === undefined) continue;
-      const open = index * OPEN_FIELDS;
-      const base = at(this.#opens, open + OPEN.MESSAGE);
-      const offset = at(this.#opens, open + OPEN.OFFSET);
-      const bytes = at(this.#opens, open + OPEN.STATUS);
-      const isPacket = this.#isPacket(offset + DATA.SIZE, bytes);
-      this.#refund(open, bytes >= 0, base);
-      const fault = this.#commit(session, index, isPacket, base, now);
-      if (fault !== undefined) this.#refuse(fault, base, now);
-      else this.#accept(session, offset + DATA.SIZE, bytes, isPacket, base, now);
+      if (session !== undefined) this.#acceptRow(session, index, now);
     }
+  }
+
+  /** What opened of a row; and where a datagram of its run did not, those behind it in the same way. */
+  #acceptRow(session: Session, index: number, now: Instant): void {
+    const opens = this.#opens;
+    const open = index * OPEN_FIELDS;
+    const base = at(opens, open + OPEN.MESSAGE);
+    this.#refund(open, at(opens, open + OPEN.OPENED) > 0, base);
+    for (;;) {
+      const opened = at(opens, open + OPEN.OPENED);
+      if (opened > 0) this.#acceptOpened(session, index, now);
+      if (opened * this.#sizeOf(open) === at(opens, open + OPEN.LENGTH)) return;
+      this.#refuseForged(session, base, now);
+      if (!this.#openRest(index, opened + 1)) return;
+    }
+  }
+
+  /** Bytes of each datagram of an open row. */
+  #sizeOf(open: number): number {
+    return at(this.#opens, open + OPEN.SEGMENT) || at(this.#opens, open + OPEN.LENGTH);
+  }
+
+  /** Opens what is left of a row's run behind its first `done` datagrams; false: nothing is. */
+  #openRest(index: number, done: number): boolean {
+    const open = index * OPEN_FIELDS;
+    const size = this.#sizeOf(open);
+    const row = this.#opens.subarray(open, open + OPEN_FIELDS);
+    const left = at(row, OPEN.LENGTH) - done * size;
+    if (left <= 0) return false;
+    row[OPEN.OFFSET] = at(row, OPEN.OFFSET) + done * size;
+    row[OPEN.LENGTH] = left;
+    this.#counters[index] = (this.#counters[index] ?? 0) + done;
+    this.#state.aead.open(this.#datagrams.arena, row, 1);
+    return true;
   }
 
   /** What was paid before the open is given back; a datagram that fails is charged like any other. */
@@ -245,100 +296,67 @@ export class Receiver {
     if (isGenuine) this.#state.strangeOpens.refund();
   }
 
-  /** Steps 6 and 7. What fails here was forged or replayed. */
-  #commit(
-    session: Session,
-    index: number,
-    isPacket: boolean,
-    base: number,
-    now: Instant,
-  ): DropReason | undefined {
-    const bytes = at(this.#opens, index * OPEN_FIELDS + OPEN.STATUS);
-    if (bytes < 0) {
-      session.failedOpens += 1;
-      if (session.failedOpens === REKEY_AFTER_FAILED_OPENS) {
-        startAttempt(this.#state, session.peer, now);
-      }
-      return "forged";
+  #refuseForged(session: Session, base: number, now: Instant): void {
+    session.failedOpens += 1;
+    if (session.failedOpens === REKEY_AFTER_FAILED_OPENS) {
+      startAttempt(this.#state, session.peer, now);
     }
-    if (session.isEnded) return "expired_session";
-    const counter = this.#counters[index] ?? 0;
-    const isHighest = counter > session.window.highest;
-    if (!session.window.commit(counter)) return "replayed";
-    session.receivedPackets += 1;
-    this.#hearing.heard(session, bytes, isPacket, isHighest, base, now);
-    return undefined;
+    this.#refuse("forged", base, now);
   }
 
-  /** Step 8, then 9 to 11 for a packet. */
+  /** Steps 6 and 7 for the datagrams of a row that opened, alike ones together, and then step 8, or 9 to 11. */
+  #acceptOpened(session: Session, index: number, now: Instant): void {
+    const open = index * OPEN_FIELDS;
+    const base = at(this.#opens, open + OPEN.MESSAGE);
+    const opened = at(this.#opens, open + OPEN.OPENED);
+    const size = this.#sizeOf(open);
+    const first = this.#counters[index] ?? 0;
+    const isNew = session.window.commitRun(first, opened);
+    for (let done = 0; done < opened; ) {
+      const counter = first + done;
+      const isHighest = isNew || counter > session.window.highest;
+      // A close frame may have come before it, or its twin in another row of this batch.
+      if (session.isEnded || !(isNew || session.window.commit(counter))) {
+        this.#refuse(session.isEnded ? "expired_session" : "replayed", base, now);
+        done += 1;
+        continue;
+      }
+      const datagram = at(this.#opens, open + OPEN.OFFSET) + done * size;
+      const alike = isNew && opened > 1 ? this.#view.getUint16(datagram + OPENED_ALIKE, true) : 1;
+      this.#accept(session, datagram + DATA.SIZE, size, alike, isHighest, base, now);
+      done += alike;
+    }
+  }
+
+  /** Step 7 for `alike` datagrams of `size` bytes, the first plaintext at `offset`; then step 8, or 9 to 11. */
   #accept(
     session: Session,
     offset: number,
-    bytes: number,
-    isPacket: boolean,
+    size: number,
+    alike: number,
+    isHighest: boolean,
     base: number,
     now: Instant,
   ): void {
+    const bytes = size - DATA_OVERHEAD;
+    const isPacket = this.#deliverer.isPacket(offset, bytes);
+    session.receivedPackets += alike;
+    this.#hearing.heard(session, bytes, isPacket, isHighest, base, now);
+    // The first may have been answered, which takes back what was heard until then; the second comes after.
+    if (alike > 1) this.#hearing.heard(session, bytes, isPacket, isHighest, base, now);
+    if (!isPacket) this.#acceptOther(session, offset, bytes, base, now);
+    else if (alike > 1) this.#deliverer.addAlike(session.peer, offset, bytes, size, alike);
+    else this.#deliverer.add(session.peer, offset, bytes);
+  }
+
+  /** Step 8. */
+  #acceptOther(session: Session, offset: number, bytes: number, base: number, now: Instant): void {
     const { arena, rows } = this.#datagrams;
     if (bytes === 0 || arena[offset] === FRAME.PROBE) session.peer.counters.keepalivesReceived += 1;
     if (bytes === 0) return;
-    const reason = isPacket
-      ? this.#acceptPacket(session, offset, bytes)
-      : handleFrame(this.#state, session, arena.subarray(offset, offset + bytes), rows, base, now);
+    const frame = arena.subarray(offset, offset + bytes);
+    const reason = handleFrame(this.#state, session, frame, rows, base, now);
     if (reason !== undefined) drop(this.#state, reason);
-  }
-
-  /** By its first byte: an IP packet, with or without the mark of a partial checksum. */
-  #isPacket(offset: number, bytes: number): boolean {
-    if (bytes <= 0) return false;
-    const version = ((this.#datagrams.arena[offset] ?? 0) & ~PARTIAL_CHECKSUM_BIT) >> 4;
-    return version === 4 || version === 6;
-  }
-
-  /** Steps 9 to 11. */
-  #acceptPacket(session: Session, offset: number, bytes: number): DropReason | undefined {
-    const { arena } = this.#datagrams;
-    const { peer } = session;
-    const first = arena[offset] ?? 0;
-    const isPartial = (first & PARTIAL_CHECKSUM_BIT) !== 0;
-    arena[offset] = first & ~PARTIAL_CHECKSUM_BIT;
-    // The next packet of a run has the header of one that passed every check.
-    const isNext = isPartial && peer === this.#lastPeer && this.#joiner.addNext(offset, bytes);
-    if (!isNext) {
-      const family = innerFamily(arena, offset, bytes);
-      if (family === 0) return "inner_malformed";
-      if (isPartial && !findTransport(arena, offset, bytes, this.#upper)) return "inner_checksum";
-      if (this.#ownerOf(family, offset) !== peer) return "inner_source";
-      this.#joiner.add(offset, bytes, isPartial, this.#upper);
-      this.#lastPeer = peer;
-    }
-    peer.counters.inboundPackets += 1;
-    peer.counters.inboundBytes += bytes;
-    return undefined;
-  }
-
-  /** The peer that owns the packet's source address. */
-  #ownerOf(family: 4 | 6, offset: number): Peer | undefined {
-    const { arena } = this.#datagrams;
-    const { routes } = this.#state;
-    if (this.#lastOwner !== undefined && this.#isLastSource(family, offset)) return this.#lastOwner;
-    this.#lastOwnerOffset = offset;
-    this.#lastOwner =
-      family === 4
-        ? routes.lookup4(arena, offset + IPV4_SOURCE)
-        : routes.lookup6(arena, offset + IPV6_SOURCE);
-    return this.#lastOwner;
-  }
-
-  #isLastSource(family: 4 | 6, offset: number): boolean {
-    const view = this.#view;
-    const last = this.#lastOwnerOffset;
-    if (view.getUint8(last) >> 4 !== family) return false;
-    const start = family === 4 ? IPV4_SOURCE : IPV6_SOURCE;
-    for (let at = start; at < start + (family === 4 ? 4 : 16); at += 4) {
-      if (view.getInt32(last + at) !== view.getInt32(offset + at)) return false;
-    }
-    return true;
   }
 
   /** Counts a datagram that failed before it was trusted, and charges its source. */

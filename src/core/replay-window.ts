@@ -54,6 +54,22 @@ export class ReplayWindow {
     return true;
   }
 
+  /** Marks `count` counters from `first` on; false, and nothing changed, unless all are above the highest. */
+  commitRun(first: number, count: number): boolean {
+    if (!(first > this.#highest && first + count <= COUNTER_END)) return false;
+    this.#moveTo(first + count - 1);
+    for (let done = 0; done < count; ) {
+      const position = ringPosition(first + done);
+      const bit = position & 31;
+      const bits = Math.min(WORD_BITS - bit, count - done);
+      const mask = (bits === WORD_BITS ? -1 : (1 << bits) - 1) << bit;
+      const word = position >>> 5;
+      this.#ring[word] = (this.#ring[word] ?? 0) | mask;
+      done += bits;
+    }
+    return true;
+  }
+
   /** Clears the words between the one that holds `highest` and the one that holds `counter`, that one included. */
   #moveTo(counter: number): void {
     const from = Math.floor(this.#highest / WORD_BITS);

@@ -63,6 +63,9 @@ export const PACKET = {
   STATUS: 8,
   /** Write: the row, further on, whose bytes the packet goes on with; 0: it ends here. */
   NEXT: 9,
+  /** Write: how many pieces of LENGTH bytes the row stands for, each STRIDE behind the one before; 0: one. */
+  PIECES: 10,
+  STRIDE: 11,
 } as const;
 /** Int32 fields a packet row occupies. */
 export const PACKET_FIELDS = 12;
@@ -112,23 +115,41 @@ export const SEAL = {
 /** Int32 fields a seal row occupies. */
 export const SEAL_FIELDS = 16;
 
-/** One DATA datagram to open in place; its header is the associated data and holds the counter. */
+/**
+ * One DATA datagram to open in place, or a run of them that follow one another; each one's header is its
+ * associated data and holds its counter.
+ */
 export const OPEN = {
   OFFSET: 0,
-  /** Bytes of the whole datagram, header and tag included. */
+  /** Bytes of all datagrams, headers and tags included. */
   LENGTH: 1,
   KEY_SLOT: 2,
-  /** Filled by the addon: plaintext bytes (they start 16 bytes after OFFSET), or OPEN_FAILED. */
+  /** Filled by the addon: plaintext bytes of each (they start 16 bytes after the datagram), or OPEN_FAILED. */
   STATUS: 3,
   /** Free for the caller: the message row that the datagram came in. */
   MESSAGE: 4,
   /** Free for the caller: 1 where its source paid before the open. */
   IS_PREPAID: 5,
+  /** Bytes of each datagram of a run; 0: one datagram. */
+  SEGMENT: 6,
+  /** Filled by the addon: datagrams that opened, from the first on; it stops at one that does not. */
+  OPENED: 7,
 } as const;
 /** Int32 fields an open row occupies. */
 export const OPEN_FIELDS = 8;
-/** STATUS of a datagram whose tag did not verify; its bytes in the arena are worthless. */
+/**
+ * Where two or more of a row opened, the addon overwrites the header of some: two bytes here (little-endian) say
+ * how many datagrams from this one on are alike, then the next after those says it of its own. Alike: they
+ * hold packets that one super-packet would have been cut into, in its order; or it is one alone.
+ */
+export const OPENED_ALIKE = 2;
+/** STATUS where a tag did not verify; the bytes of that datagram in the arena are worthless. */
 export const OPEN_FAILED = -1;
+
+/** Packets that a row to write stands for, each whole or a part of one that was joined. */
+export function packetsIn(rows: Int32Array, base: number): number {
+  return Math.max(at(rows, base + PACKET.PIECES), 1);
+}
 
 /** Field `index` of a row table; the tables are dense, so the 0 for "not there" is never seen. */
 export function at(rows: Int32Array, index: number): number {

@@ -49,11 +49,18 @@ export const RUN_FIELDS = RUN.WORDS + 25;
 
 /** Whether the run at `base` of the table takes `payload` bytes more. */
 export function hasRoom(runs: Int32Array, base: number, payload: number): boolean {
+  return at(runs, base + RUN.TOTAL) + payload <= MAX_BYTES && partsLeft(runs, base) > 0;
+}
+
+/** Packets of full size that the run at `base` of the table takes. */
+export function roomIn(runs: Int32Array, base: number): number {
+  const bytesLeft = MAX_BYTES - at(runs, base + RUN.TOTAL);
+  return Math.min(partsLeft(runs, base), Math.floor(bytesLeft / at(runs, base + RUN.SIZE)));
+}
+
+function partsLeft(runs: Int32Array, base: number): number {
   const isUdp = at(runs, base + RUN.HEADER) - at(runs, base + RUN.START) === UDP_HEADER_BYTES;
-  return (
-    at(runs, base + RUN.TOTAL) + payload <= MAX_BYTES &&
-    at(runs, base + RUN.PARTS) < (isUdp ? MAX_UDP_PARTS : MAX_PARTS)
-  );
+  return (isUdp ? MAX_UDP_PARTS : MAX_PARTS) - at(runs, base + RUN.PARTS);
 }
 
 /**

@@ -50,6 +50,9 @@ export const CHALLENGE = layout({
 /** Header of DATA, which is also its associated data; ciphertext and a 16-byte tag follow. */
 export const DATA = layout({ type: 1, version: 1, zero: 2, receiverIndex: 4, counter: 8 });
 
+/** The first four bytes of DATA: type, version, zero. */
+export const DATA_START = (MESSAGE_TYPE.DATA << 24) | (VERSION << 16);
+
 /** Bytes that DATA adds to its plaintext. */
 export const DATA_OVERHEAD = DATA.SIZE + TAG_BYTES;
 
@@ -214,4 +217,22 @@ function layout<const T extends Record<string, number>>(sizes: T): Layout<T> {
     offset += size;
   }
   return { ...offsets, SIZE: offset } as Layout<T>;
+}
+
+/** How many DATA messages from `offset` on, of `size` bytes each, have the first one's index and count on from its counter. */
+export function countingOn(view: DataView, offset: number, size: number, end: number): number {
+  const index = view.getInt32(offset + DATA.receiverIndex);
+  const low = view.getUint32(offset + DATA.counter, true);
+  const high = view.getInt32(offset + DATA.counter + 4);
+  let count = 1;
+  for (let next = offset + size; next + size <= end; next += size) {
+    const isNext =
+      view.getInt32(next) === DATA_START &&
+      view.getInt32(next + DATA.receiverIndex) === index &&
+      view.getUint32(next + DATA.counter, true) === low + count &&
+      view.getInt32(next + DATA.counter + 4) === high;
+    if (!isNext) break;
+    count += 1;
+  }
+  return count;
 }

@@ -7,10 +7,10 @@
  * before a descriptor is empty, but must never return with an error state left to call again at once.
  */
 
-import type { MessageBatch } from "../core/batch.ts";
+import type { MessageBatch, PacketBatch } from "../core/batch.ts";
 import { datagramsIn } from "../core/message-runs.ts";
 import type { TunnelEvent } from "../core/options.ts";
-import { MESSAGE_FIELDS } from "../core/rows.ts";
+import { MESSAGE_FIELDS, PACKET_FIELDS, packetsIn } from "../core/rows.ts";
 import type { Instant } from "../core/time.ts";
 import type { Tunnel } from "../core/tunnel.ts";
 import type { Change, Command, EngineCounters, Report } from "./messages.ts";
@@ -237,7 +237,7 @@ export class Engine {
   #write(batch: EngineTunnel["buffers"]["delivered"]): void {
     if (batch.count === 0) return;
     const refused = this.#io.tun.write(batch);
-    this.#counts.packetsWritten += batch.count - refused;
+    this.#counts.packetsWritten += packetsInBatch(batch) - refused;
     batch.count = 0;
     if (refused > 0) this.#tunnel.countDrop("tun_write", refused);
   }
@@ -341,4 +341,10 @@ function datagramsInBatch({ rows, count }: MessageBatch): number {
   let datagrams = 0;
   for (let row = 0; row < count; row++) datagrams += datagramsIn(rows, row * MESSAGE_FIELDS);
   return datagrams;
+}
+
+function packetsInBatch({ rows, count }: PacketBatch): number {
+  let packets = 0;
+  for (let row = 0; row < count; row++) packets += packetsIn(rows, row * PACKET_FIELDS);
+  return packets;
 }

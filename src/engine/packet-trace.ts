@@ -6,7 +6,14 @@
  * fetches (the control side fetches once a second); the rest is counted.
  */
 import type { MessageBatch, PacketBatch } from "../core/batch.ts";
-import { MESSAGE, MESSAGE_FIELDS, PACKET, PACKET_FIELDS, PACKET_PART } from "../core/rows.ts";
+import {
+  MESSAGE,
+  MESSAGE_FIELDS,
+  PACKET,
+  PACKET_FIELDS,
+  PACKET_PART,
+  packetsIn,
+} from "../core/rows.ts";
 import type { PacketLine } from "./messages.ts";
 
 /** Lines kept between two fetches. */
@@ -78,7 +85,8 @@ function packetLine(direction: Direction, batch: PacketBatch, base: number): Pac
 function partBytes(rows: Int32Array, base: number): number {
   let bytes = 0;
   for (let next = rows[base + PACKET.NEXT] ?? 0; next !== 0; ) {
-    bytes += rows[next * PACKET_FIELDS + PACKET.LENGTH] ?? 0;
+    const part = next * PACKET_FIELDS;
+    bytes += (rows[part + PACKET.LENGTH] ?? 0) * packetsIn(rows, part);
     next = rows[next * PACKET_FIELDS + PACKET.NEXT] ?? 0;
   }
   return bytes;

@@ -18,6 +18,7 @@ import {
   OPEN,
   OPEN_FAILED,
   OPEN_FIELDS,
+  OPENED_ALIKE,
   PACKET,
   PACKET_FIELDS,
   PACKET_NEEDS_CHECKSUM,
@@ -46,7 +47,7 @@ export interface Native {
   tunRead(fd: number, arena: Uint8Array, room: number, rows: Int32Array, capacity: number): number;
   /**
    * Writes the packets of `count` rows, each row's STATUS 0 or -errno. NEXT leads from row to row of one
-   * packet, always forward, up to 128 rows; the vnet header is the first row's, the others have
+   * packet, always forward, up to 128 pieces; the vnet header is the first row's, the others have
    * PACKET_PART; all get the packet's STATUS, and a part that no chain leads to gets -EINVAL. Packets are
    * written in the order of their first rows. Returns packets written.
    */
@@ -119,8 +120,10 @@ export interface Native {
    */
   seal(packets: Uint8Array, datagrams: Uint8Array, rows: Int32Array, count: number): number;
   /**
-   * Opens `count` OPEN rows in place. STATUS is the plaintext's length, OPEN_FAILED, -ENOKEY, or -EINVAL
-   * (outside the arena, shorter than 32 bytes): take every negative one as failed. Returns rows opened.
+   * Opens `count` OPEN rows in place; of a run, up to the first datagram that does not open, and writes
+   * OPENED_ALIKE. STATUS is the
+   * plaintext's length, OPEN_FAILED, -ENOKEY, or -EINVAL (outside the arena, shorter than 32 bytes, a run
+   * that does not end with a datagram): take every negative one as failed. Returns rows opened whole.
    */
   open(datagrams: Uint8Array, rows: Int32Array, count: number): number;
 
@@ -164,6 +167,7 @@ export const ROW_LAYOUT: readonly number[] = [
   SEAL_FIELDS,
   ...Object.values(OPEN),
   OPEN_FIELDS,
+  OPENED_ALIKE,
   OPEN_FAILED,
 ];
 

@@ -15,7 +15,7 @@
  */
 
 import type { PacketBatch } from "../core/batch.ts";
-import { PACKET, PACKET_FIELDS } from "../core/rows.ts";
+import { PACKET, PACKET_FIELDS, packetsIn } from "../core/rows.ts";
 import { IoError } from "./io-error.ts";
 import type { Native } from "./native.ts";
 
@@ -100,8 +100,8 @@ export class TunDevice {
   }
 
   /**
-   * Writes the batch's packets. Returns how many rows the kernel refused, each a packet or a part of one;
-   * each row's STATUS says why.
+   * Writes the batch's packets. Returns how many the kernel refused, those that were joined counted one by
+   * one; each row's STATUS says why.
    */
   write(batch: PacketBatch): number {
     const { count, rows } = batch;
@@ -120,13 +120,13 @@ export class TunDevice {
     this.#native.close(this.fd);
   }
 
-  /** Returns how many rows failed. */
+  /** Returns how many packets failed. */
   #learnFromRows(rows: Int32Array, count: number): number {
     let refused = 0;
     for (let row = 0; row < count; row++) {
       const status = rows[row * PACKET_FIELDS + PACKET.STATUS] ?? 0;
       if (status === 0) continue;
-      refused++;
+      refused += packetsIn(rows, row * PACKET_FIELDS);
       const state = stateAfter(this.#native.errnoName(status));
       if (state !== undefined) this.#state = state;
     }

@@ -183,6 +183,8 @@ static napi_value layout(napi_env env, napi_callback_info info) {
       PACKET_CHECKSUM_OFFSET,
       PACKET_STATUS,
       PACKET_NEXT,
+      PACKET_PIECES,
+      PACKET_STRIDE,
       PACKET_FIELDS,
       PACKET_NEEDS_CHECKSUM,
       PACKET_PART,
@@ -214,7 +216,10 @@ static napi_value layout(napi_env env, napi_callback_info info) {
       OPEN_STATUS,
       OPEN_MESSAGE,
       OPEN_IS_PREPAID,
+      OPEN_SEGMENT,
+      OPEN_OPENED,
       OPEN_FIELDS,
+      OPENED_ALIKE,
       OPEN_FAILED,
   };
   (void)info;

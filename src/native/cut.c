@@ -14,18 +14,12 @@
 #include <string.h>
 
 enum {
-  IPV4_BYTES = 20,
-  IPV6_BYTES = 40,
-  TCP_BYTES = 20,
   TCP_CHECKSUM = 16,
-  UDP_BYTES = 8,
   UDP_CHECKSUM = 6,
   TCP_FIN = 0x01,
   TCP_PSH = 0x08,
   TCP_CWR = 0x80,
 };
-
-static uint32_t get16(const uint8_t *at) { return (uint32_t)at[0] << 8 | at[1]; }
 
 static void put16(uint8_t *at, uint32_t value) {
   at[0] = (uint8_t)(value >> 8);

@@ -51,6 +51,8 @@ enum {
   PACKET_CHECKSUM_OFFSET = 7,
   PACKET_STATUS = 8,
   PACKET_NEXT = 9,
+  PACKET_PIECES = 10,
+  PACKET_STRIDE = 11,
   PACKET_FIELDS = 12,
   PACKET_NEEDS_CHECKSUM = 1,
   PACKET_PART = 2,
@@ -103,7 +105,10 @@ enum {
   OPEN_STATUS = 3,
   OPEN_MESSAGE = 4,
   OPEN_IS_PREPAID = 5,
+  OPEN_SEGMENT = 6,
+  OPEN_OPENED = 7,
   OPEN_FIELDS = 8,
+  OPENED_ALIKE = 2,
   OPEN_FAILED = -1,
 };
 
@@ -277,6 +282,17 @@ bool chacha_open(struct chacha *chacha, const uint8_t *key, uint8_t *datagram, s
 /* Whether they are there and do what EVP does, on random input. */
 bool chacha_agrees(struct instance *self);
 
+/* Header sizes without options: RFC 791, RFC 8200, RFC 9293, RFC 768. */
+enum {
+  IPV4_BYTES = 20,
+  IPV6_BYTES = 40,
+  TCP_BYTES = 20,
+  UDP_BYTES = 8,
+};
+
+/* Two bytes in network order. */
+static inline uint32_t get16(const uint8_t *at) { return (uint32_t)at[0] << 8 | at[1]; }
+
 /* A super-packet while it is cut; every sum is the ones' complement one of RFC 1071. */
 struct cut {
   uint8_t *packet;
@@ -302,6 +318,9 @@ int32_t cut_length(const struct cut *cut, int32_t index);
 /* Writes the header of segment `index` in front of its payload, over what lies there: call it for
    one segment after another, each when the one before is no more needed. */
 uint8_t *cut_segment(struct cut *cut, int32_t index);
+/* How many of `count` plaintexts of `length` bytes, `stride` apart, cutting one super-packet would
+   have made of the first on: at least 1. */
+int32_t count_alike(const uint8_t *first, int32_t length, size_t stride, int32_t count);
 
 napi_value watch_begin(napi_env env, napi_callback_info info);
 napi_value watch_events(napi_env env, napi_callback_info info);

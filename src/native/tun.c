@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Rows that one gathered write may join. */
+/* Pieces that one gathered write may join. */
 #define MAX_PARTS 128
 /* Packets start at multiples of it: a cache line, so that no two share one. */
 #define ALIGNMENT 64
@@ -147,7 +147,9 @@ napi_value tun_read(napi_env env, napi_callback_info info) {
 
 /* --- Write. --- */
 
-static bool is_field(int32_t value) { return value >= 0 && value <= UINT16_MAX; }
+static bool is_field(int32_t value) {
+  return value >= 0 && value <= UINT16_MAX;
+}
 
 static bool fill_header(struct virtio_net_hdr *header, const int32_t *row) {
   if (row[PACKET_GSO_TYPE] < 0 || row[PACKET_GSO_TYPE] > UINT8_MAX) return false;
@@ -182,14 +184,27 @@ static int32_t next_row(const struct write *write, int32_t index) {
   return write_row(write, next)[PACKET_FLAGS] & PACKET_PART ? next : -EINVAL;
 }
 
+/* Lists the pieces of a row behind `parts` others. Returns all, or -EINVAL. */
+static int gather_row(const struct write *write, const int32_t *row, struct iovec *vector,
+                      int parts) {
+  int64_t offset = row[PACKET_OFFSET];
+  int32_t pieces = row[PACKET_PIECES] == 0 ? 1 : row[PACKET_PIECES];
+  if (pieces < 0 || pieces > MAX_PARTS - parts) return -EINVAL;
+  for (int32_t i = 0; i < pieces; i++, offset += row[PACKET_STRIDE]) {
+    if (offset < 0 || offset > INT32_MAX) return -EINVAL;
+    uint8_t *data = slice(write->arena, (int32_t)offset, row[PACKET_LENGTH]);
+    if (data == NULL) return -EINVAL;
+    vector[parts++] = (struct iovec){data, (size_t)row[PACKET_LENGTH]};
+  }
+  return parts;
+}
+
 /* Lists the bytes of the packet that starts at row `index`. Returns its parts, or -EINVAL. */
 static int gather(const struct write *write, int32_t index, struct iovec *vector) {
   int parts = 0;
   do {
-    const int32_t *row = write_row(write, index);
-    uint8_t *data = slice(write->arena, row[PACKET_OFFSET], row[PACKET_LENGTH]);
-    if (data == NULL || parts == MAX_PARTS) return -EINVAL;
-    vector[parts++] = (struct iovec){data, (size_t)row[PACKET_LENGTH]};
+    parts = gather_row(write, write_row(write, index), vector, parts);
+    if (parts < 0) return parts;
     index = next_row(write, index);
   } while (index > 0);
   return index < 0 ? index : parts;

@@ -9,7 +9,7 @@ import { type Arrived, type Delivered, plainJoin, readDelivered } from "../helpe
 import { flat, orderOf, pairOf, withAllowedId } from "../helpers/gso-twin-order.ts";
 import { sealIpv4Header } from "../helpers/packet-builder.ts";
 import { internetChecksum } from "../helpers/packets.ts";
-import { join, joinRows, packetsOf, type Stream, streams } from "./join-streams.ts";
+import { join, joinRows, joinRuns, packetsOf, type Stream, streams } from "./join-streams.ts";
 
 const { IPTUN_SEED } = process.env;
 const RUNS = { numRuns: 200, seed: Number(IPTUN_SEED ?? 1) };
@@ -60,6 +60,42 @@ describe("joining random streams", () => {
           return delivered.map(({ bytes }) => Buffer.from(bytes).toString("base64"));
         });
         expect(short).toEqual(long);
+      }),
+      RUNS,
+    );
+  });
+
+  it("gives the same packets where alike ones come together, in fewer rows", () => {
+    let [rows, fewer] = [0, 0];
+    fc.assert(
+      fc.property(streams, (stream) => {
+        const packets = packetsOf(stream);
+        const [one, runs] = [joinRows(packets, BOTH, stream.seed), joinRuns(packets, BOTH)];
+        const [alone, together] = [one, runs].map(({ arena, rows, count }) =>
+          readDelivered(arena, rows, count).map(({ bytes }) =>
+            Buffer.from(bytes).toString("base64"),
+          ),
+        );
+        expect(together).toEqual(alone);
+        rows += one.count;
+        fewer += runs.count;
+      }),
+      RUNS,
+    );
+    expect(fewer).toBeLessThan(0.95 * rows);
+  });
+
+  it("gives the same packets where alike ones come together though a hostile member spoilt them", () => {
+    fc.assert(
+      fc.property(streams, fc.array(flips, { maxLength: 20 }), (stream, list) => {
+        const packets = hostile(stream, list);
+        const delivered = [joinRows(packets, BOTH, stream.seed), joinRuns(packets, BOTH)].map(
+          ({ arena, rows, count }) =>
+            readDelivered(arena, rows, count).map(({ bytes }) =>
+              Buffer.from(bytes).toString("hex"),
+            ),
+        );
+        expect(delivered[1]).toEqual(delivered[0]);
       }),
       RUNS,
     );

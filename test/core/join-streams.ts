@@ -10,6 +10,7 @@ import fc from "fast-check";
 import { type PacketBatch, packetBatch } from "../../src/core/batch.ts";
 import { emptyUpperLayer, findTransport } from "../../src/core/inner-packet.ts";
 import { Joiner, type JoinWish } from "../../src/core/join.ts";
+import { alikeOf } from "../helpers/alike-twin.ts";
 import { type Arrived, type Delivered, readDelivered } from "../helpers/gso-twin.ts";
 import {
   buildPacket,
@@ -216,6 +217,44 @@ export function join(
 ): readonly Delivered[] {
   const { arena, rows, count } = joinRows(packets, wish, seed);
   return readDelivered(arena, rows, count);
+}
+
+/**
+ * The rows that a Joiner makes of packets that lie one behind another, alike ones handed over together as
+ * core/deliver.ts does.
+ */
+export function joinRuns(packets: readonly Arrived[], wish: JoinWish = BOTH): PacketBatch {
+  const arena = concat(...packets.map(({ bytes }) => bytes));
+  const batch = packetBatch(arena, packets.length);
+  batch.rows.fill(0x7f7f_7f7f);
+  const joiner = new Joiner(batch, wish);
+  const upper = emptyUpperLayer();
+  let offset = 0;
+  joiner.begin();
+  for (let index = 0; index < packets.length; ) {
+    const { bytes, isPartial } = packets[index] ?? { bytes: arena, isPartial: false };
+    const run = alikeFrom(packets, index);
+    const taken = isPartial ? joiner.addAlike(offset, bytes.length, bytes.length, run) : 0;
+    if (taken === 0) {
+      if (isPartial) findTransport(arena, offset, bytes.length, upper);
+      joiner.add(offset, bytes.length, isPartial, upper);
+    }
+    index += Math.max(taken, 1);
+    offset += Math.max(taken, 1) * bytes.length;
+  }
+  joiner.finish();
+  return batch;
+}
+
+/** How many packets from `index` on the addon would call alike; partial ones of one length. */
+function alikeFrom(packets: readonly Arrived[], index: number): number {
+  const rest = packets.slice(index, index + 130);
+  const end = rest.findIndex(
+    ({ bytes, isPartial }) => !isPartial || bytes.length !== rest[0]?.bytes.length,
+  );
+  const equal = end === -1 ? rest : rest.slice(0, end);
+  // On the wire a partial checksum is marked in the first byte.
+  return alikeOf(equal.map(({ bytes }) => bytes.with(0, (bytes[0] ?? 0) | 0x80)));
 }
 
 /**

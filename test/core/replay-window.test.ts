@@ -153,6 +153,41 @@ describe("check", () => {
   });
 });
 
+describe("a run", () => {
+  it.each([0, 31, 32, 8190, 2 ** 31 - 3, 2 ** 32 - 40, 2 ** 47])(
+    "of counters from %i on is what its counters are one by one",
+    (base) => {
+      for (const count of [1, 2, 31, 32, 33, 64, 100, 128]) {
+        const [window, plain] = [new ReplayWindow(), new ReplayWindow()];
+        for (const one of [window, plain]) one.commit(base);
+        expect(window.commitRun(base + 3, count)).toBe(true);
+        for (let at = 0; at < count; at++) plain.commit(base + 3 + at);
+        expect(window.highest).toBe(plain.highest);
+        const around = Array.from({ length: 400 }, (_, at) => base + at - 200);
+        const seen = around.map((counter) => window.check(counter));
+        expect(seen).toEqual(around.map((counter) => plain.check(counter)));
+      }
+    },
+  );
+
+  it("is refused whole, and nothing changes, where it is not all above the highest", () => {
+    const window = new ReplayWindow();
+    window.commit(100);
+    expect(window.commitRun(100, 5)).toBe(false);
+    expect(window.commitRun(98, 5)).toBe(false);
+    expect(window.highest).toBe(100);
+    expect([99, 101, 102].map((counter) => window.check(counter))).toEqual([true, true, true]);
+  });
+
+  it("ends at 2^48 - 1", () => {
+    const window = new ReplayWindow();
+    expect(window.commitRun(2 ** 48 - 4, 5)).toBe(false);
+    expect(window.highest).toBe(-1);
+    expect(window.commitRun(2 ** 48 - 4, 4)).toBe(true);
+    expect(window.commitRun(Number.NaN, 4)).toBe(false);
+  });
+});
+
 describe("against a model that remembers everything", () => {
   it.each([1, 2, 3, 4])("agrees on 250,000 random counters, seed %i", (seed) => {
     const random = new Random(seed);
@@ -165,9 +200,11 @@ describe("against a model that remembers everything", () => {
       const counter = nextCounter(random, highest, start);
       const isNew = !seen.has(counter) && highest - counter <= W;
       const isChecked = window.check(counter);
-      if (isChecked !== isNew || window.commit(counter) !== isNew) disagreements++;
-      if (isNew) seen.add(counter);
-      if (isNew) highest = Math.max(highest, counter);
+      const run = counter > highest && random.chance(0.02) ? 1 + random.below(150) : 1;
+      const isTaken = run > 1 ? window.commitRun(counter, run) : window.commit(counter);
+      if (isChecked !== isNew || isTaken !== isNew) disagreements++;
+      for (let at = 0; isNew && at < run; at++) seen.add(counter + at);
+      if (isNew) highest = Math.max(highest, counter + run - 1);
     }
     expect(disagreements).toBe(0);
     expect(window.highest).toBe(highest);

@@ -217,8 +217,12 @@ function gather(
   const parts: Uint8Array[] = [];
   for (let row = head; ; row = field(rows, row, PACKET.NEXT)) {
     const [offset, length] = [field(rows, row, PACKET.OFFSET), field(rows, row, PACKET.LENGTH)];
-    check(offset >= 0 && length > 0 && offset + length <= arena.length, `row ${row} is outside`);
-    parts.push(arena.slice(offset, offset + length));
+    const pieces = Math.max(1, field(rows, row, PACKET.PIECES));
+    for (let piece = 0; piece < pieces; piece++) {
+      const start = offset + piece * field(rows, row, PACKET.STRIDE);
+      check(start >= 0 && length > 0 && start + length <= arena.length, `row ${row} is outside`);
+      parts.push(arena.slice(start, start + length));
+    }
     const next = field(rows, row, PACKET.NEXT);
     if (next === 0) break;
     check(next > row && next < count, `row ${row} leads to ${next}`);

@@ -30,6 +30,11 @@ export async function writes() {
   ]);
   chain(gathered.rows, [0, 2, 3]);
   chain(gathered.rows, [1, 4]);
+  // The first one's last row is its pieces of one byte.
+  const rest = gathered.rows[3 * PACKET_FIELDS + PACKET.LENGTH] ?? 0;
+  gathered.rows[3 * PACKET_FIELDS + PACKET.LENGTH] = 1;
+  gathered.rows[3 * PACKET_FIELDS + PACKET.PIECES] = rest;
+  gathered.rows[3 * PACKET_FIELDS + PACKET.STRIDE] = 1;
   const before = Buffer.from(gathered.arena);
   const wholeWritten = native.tunWrite(fd, whole.arena, whole.rows, 1);
   const gatheredWritten = native.tunWrite(fd, gathered.arena, gathered.rows, 6);
@@ -122,6 +127,22 @@ export async function badChains() {
       set(1, PACKET.FLAGS, PACKET_PART);
     }),
     tooMany: write(129, (_, rows) => chain(rows, from(129))),
+    tooManyPieces: write(1, (set) => set(0, PACKET.PIECES, 129)),
+    farTooManyPieces: write(1, (set) => set(0, PACKET.PIECES, 0x7fffffff)),
+    negativePieces: write(1, (set) => set(0, PACKET.PIECES, -1)),
+    piecesOutside: write(1, (set) => {
+      set(0, PACKET.PIECES, 3);
+      set(0, PACKET.STRIDE, 0x7fffffff);
+    }),
+    piecesBefore: write(1, (set) => {
+      set(0, PACKET.PIECES, 2);
+      set(0, PACKET.STRIDE, -1);
+    }),
+    piecesOverParts: write(2, (set) => {
+      set(0, PACKET.NEXT, 1);
+      set(1, PACKET.FLAGS, PACKET_PART);
+      set(1, PACKET.PIECES, 128);
+    }),
   };
   const spread = packetsToWrite([
     ...from(127).map((at) => good.subarray(at % 28, (at % 28) + 1)),

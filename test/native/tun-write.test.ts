@@ -41,6 +41,12 @@ describe("tunWrite", () => {
     "badPart",
     "lonelyParts",
     "tooMany",
+    "tooManyPieces",
+    "farTooManyPieces",
+    "negativePieces",
+    "piecesOutside",
+    "piecesBefore",
+    "piecesOverParts",
   ] as const)(
     "fails every row of a chain that is no packet (%s), and writes the next one",
     (name) => {

@@ -13,10 +13,12 @@ import {
   OPEN,
   OPEN_FAILED,
   OPEN_FIELDS,
+  OPENED_ALIKE,
   PACKET_NEEDS_CHECKSUM,
   SEAL,
   SEAL_FIELDS,
 } from "../../src/core/rows.ts";
+import { alikeOf } from "../helpers/alike-twin.ts";
 import { cutSuperPacket } from "../helpers/cut-twin.ts";
 
 await sodium.ready;
@@ -173,7 +175,23 @@ export class TwinAead implements Aead {
   #openRow(datagrams: Uint8Array, rows: Int32Array, base: number): void {
     const key = this.#key(field(rows, base + OPEN.KEY_SLOT));
     const start = field(rows, base + OPEN.OFFSET);
-    const datagram = datagrams.subarray(start, start + field(rows, base + OPEN.LENGTH));
+    const length = field(rows, base + OPEN.LENGTH);
+    const size = field(rows, base + OPEN.SEGMENT) || length;
+    const plaintexts: Uint8Array[] = [];
+    rows[base + OPEN.STATUS] = size - 32;
+    for (let at = start; at < start + length; at += size) {
+      const plaintext = this.#openDatagram(key, datagrams.subarray(at, at + size));
+      if (plaintext === undefined) {
+        rows[base + OPEN.STATUS] = OPEN_FAILED;
+        break;
+      }
+      plaintexts.push(plaintext);
+    }
+    rows[base + OPEN.OPENED] = plaintexts.length;
+    if (plaintexts.length > 1) noteAlike(datagrams.subarray(start), size, plaintexts);
+  }
+
+  #openDatagram(key: Key, datagram: Uint8Array): Uint8Array | undefined {
     const header = datagram.subarray(0, 16);
     const plaintext = this.#cipher.open(
       key.material.subarray(0, 32),
@@ -186,11 +204,10 @@ export class TwinAead implements Aead {
       // As the addon may: whatever lies there after a failed open is worthless.
       datagram.subarray(16).fill(0xee);
       this.counts.failed += 1;
-      rows[base + OPEN.STATUS] = OPEN_FAILED;
-      return;
+      return undefined;
     }
     datagram.set(plaintext, 16);
-    rows[base + OPEN.STATUS] = plaintext.length;
+    return plaintext;
   }
 
   #key(slot: number): Key {
@@ -241,4 +258,14 @@ function nonceOf(key: Key, header: Uint8Array): Uint8Array {
 
 function field(rows: Int32Array, index: number): number {
   return rows[index] ?? 0;
+}
+
+/** Writes OPENED_ALIKE into the headers of a run whose first datagram is at `run`'s start. */
+function noteAlike(run: Uint8Array, size: number, plaintexts: readonly Uint8Array[]): void {
+  const view = new DataView(run.buffer, run.byteOffset);
+  for (let done = 0; done < plaintexts.length; ) {
+    const alike = alikeOf(plaintexts.slice(done));
+    view.setUint16(done * size + OPENED_ALIKE, alike, true);
+    done += alike;
+  }
 }

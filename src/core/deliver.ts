@@ -1,0 +1,149 @@
+/**
+ * Steps 9 to 11 of the inbound path: an authentic packet's header, its source, and its row for the TUN.
+ *
+ * Not here: anything outside the plaintext. A packet whose header is the next one of a run that passed every
+ * check needs no other; so for a run of datagrams whose packets are alike (OPENED_ALIKE) two are looked at, and
+ * the rest go with them. The trap: what is kept of the packet before is true for one batch only.
+ */
+import type { PacketBatch } from "./batch.ts";
+import type { DropReason } from "./drop-reason.ts";
+import {
+  emptyUpperLayer,
+  findTransport,
+  IPV4_SOURCE,
+  IPV6_SOURCE,
+  innerFamily,
+} from "./inner-packet.ts";
+import { Joiner } from "./join.ts";
+import type { Peer } from "./peer.ts";
+import { drop, type State } from "./state.ts";
+import { PARTIAL_CHECKSUM_BIT, viewOf } from "./wire.ts";
+
+/** Packets of the batch at hand, on their way to the TUN. */
+export class Deliverer {
+  readonly #state: State;
+  readonly #arena: Uint8Array;
+  readonly #view: DataView;
+  readonly #joiner: Joiner;
+  readonly #upper = emptyUpperLayer();
+  /** The peer whose packet was delivered last. */
+  #lastPeer: Peer | undefined;
+  /** The peer that owns the source address of the packet at this offset. */
+  #lastOwner: Peer | undefined;
+  #lastOwnerOffset = 0;
+
+  /** The rows of `delivered` name bytes of its arena, which is where the datagrams were opened. */
+  constructor(state: State, delivered: PacketBatch) {
+    this.#state = state;
+    this.#arena = delivered.arena;
+    this.#view = viewOf(delivered.arena);
+    this.#joiner = new Joiner(delivered, {
+      tcp: state.offloads.joinTcp,
+      udp: state.offloads.joinUdp,
+    });
+  }
+
+  /** Starts an empty batch. */
+  begin(): void {
+    this.#joiner.begin();
+    this.#lastPeer = undefined;
+    this.#lastOwner = undefined;
+  }
+
+  /** The rows can be written afterwards. */
+  finish(): void {
+    this.#joiner.finish();
+  }
+
+  /** By its first byte: an IP packet, with or without the mark of a partial checksum. */
+  isPacket(offset: number, bytes: number): boolean {
+    if (bytes <= 0) return false;
+    const version = ((this.#arena[offset] ?? 0) & ~PARTIAL_CHECKSUM_BIT) >> 4;
+    return version === 4 || version === 6;
+  }
+
+  /** `count` packets of one peer, `stride` apart, each the next of the one before. */
+  addAlike(peer: Peer, offset: number, bytes: number, stride: number, count: number): void {
+    for (let done = 0; done < count; ) {
+      const start = offset + done * stride;
+      const taken = this.#addNext(peer, start, bytes, stride, count - done);
+      if (taken === 0) this.add(peer, start, bytes);
+      done += Math.max(taken, 1);
+    }
+  }
+
+  /** One packet; counts it, or why it is dropped. */
+  add(peer: Peer, offset: number, bytes: number): void {
+    if (this.#addNext(peer, offset, bytes, 0, 1) === 1) return;
+    const isPartial = this.#takeMark(offset);
+    const reason = this.#check(peer, offset, bytes, isPartial);
+    if (reason !== undefined) {
+      drop(this.#state, reason);
+      return;
+    }
+    this.#joiner.add(offset, bytes, isPartial, this.#upper);
+    this.#lastPeer = peer;
+    count(peer, bytes, 1);
+  }
+
+  /** As many of `left` packets as continue the run of the packet before; see `Joiner.addAlike`. */
+  #addNext(peer: Peer, offset: number, bytes: number, stride: number, left: number): number {
+    const arena = this.#arena;
+    const first = arena[offset] ?? 0;
+    if (peer !== this.#lastPeer || (first & PARTIAL_CHECKSUM_BIT) === 0) return 0;
+    const next = offset + stride;
+    const second = arena[next] ?? 0;
+    arena[offset] = first & ~PARTIAL_CHECKSUM_BIT;
+    if (left > 1) arena[next] = second & ~PARTIAL_CHECKSUM_BIT;
+    const taken = this.#joiner.addAlike(offset, bytes, stride, left);
+    if (taken < 1) arena[offset] = first;
+    if (taken < 2 && left > 1) arena[next] = second;
+    if (taken > 0) count(peer, bytes, taken);
+    return taken;
+  }
+
+  /** Takes the mark of a partial checksum off the packet; returns whether it was there. */
+  #takeMark(offset: number): boolean {
+    const first = this.#arena[offset] ?? 0;
+    this.#arena[offset] = first & ~PARTIAL_CHECKSUM_BIT;
+    return (first & PARTIAL_CHECKSUM_BIT) !== 0;
+  }
+
+  /** Steps 9 and 10. */
+  #check(peer: Peer, offset: number, bytes: number, isPartial: boolean): DropReason | undefined {
+    const family = innerFamily(this.#arena, offset, bytes);
+    if (family === 0) return "inner_malformed";
+    if (isPartial && !findTransport(this.#arena, offset, bytes, this.#upper)) {
+      return "inner_checksum";
+    }
+    return this.#ownerOf(family, offset) === peer ? undefined : "inner_source";
+  }
+
+  /** The peer that owns the packet's source address. */
+  #ownerOf(family: 4 | 6, offset: number): Peer | undefined {
+    const { routes } = this.#state;
+    if (this.#lastOwner !== undefined && this.#isLastSource(family, offset)) return this.#lastOwner;
+    this.#lastOwnerOffset = offset;
+    this.#lastOwner =
+      family === 4
+        ? routes.lookup4(this.#arena, offset + IPV4_SOURCE)
+        : routes.lookup6(this.#arena, offset + IPV6_SOURCE);
+    return this.#lastOwner;
+  }
+
+  #isLastSource(family: 4 | 6, offset: number): boolean {
+    const view = this.#view;
+    const last = this.#lastOwnerOffset;
+    if (view.getUint8(last) >> 4 !== family) return false;
+    const start = family === 4 ? IPV4_SOURCE : IPV6_SOURCE;
+    for (let at = start; at < start + (family === 4 ? 4 : 16); at += 4) {
+      if (view.getInt32(last + at) !== view.getInt32(offset + at)) return false;
+    }
+    return true;
+  }
+}
+
+function count({ counters }: Peer, bytes: number, packets: number): void {
+  counters.inboundPackets += packets;
+  counters.inboundBytes += packets * bytes;
+}
