@@ -18,7 +18,10 @@ import { describeMachine } from "./benchmark/machine.ts";
 
 const OUT = "build/bench";
 const ROWS = 128;
-const PEERS = [1, 10, 100, 1000];
+const MOST_PEERS = 1000;
+const PEERS = [1, 10, 100, MOST_PEERS];
+/** Packets of a small window of TCP. */
+const IN_ROW = 16;
 /** What fits behind the headers of a packet of 1,420 bytes, 46 times: 63 KB, the most that TCP makes. */
 const SEGMENT = 1420 - 20 - 32;
 const SEGMENTS = 46;
@@ -47,6 +50,7 @@ for (const load of loads) {
 }
 process.stdout.write(`${allocationTable(allocations)}\n`);
 const hubs = PEERS.map((peers) => new HubRig(product, new VirtualClock(), peers, 1400));
+hubs.push(new HubRig(product, new VirtualClock(), MOST_PEERS, 1400, IN_ROW));
 const scale = timeRigs(hubs, rounds);
 process.stdout.write(`${scaleTable(scale, rounds)}\n`);
 mkdirSync(OUT, { recursive: true });

@@ -1,5 +1,6 @@
 /**
- * One tunnel with many peers, and packets that go to and come from all of them in a pseudo-random order.
+ * One tunnel with many peers, and packets that go to and come from all of them in a pseudo-random order, each
+ * for itself or some to one peer in a row, as a window of TCP comes.
  *
  * Every peer has a tunnel, a key, a session and a prefix of its own. Offloads are off: with one peer all
  * packets would join into runs, with a thousand none would, and the comparison would be of that. The
@@ -42,10 +43,15 @@ export class HubRig implements Rig {
   /** What `READDRESSED` names, of each spoke: close together, so as not to take the hub's cache. */
   readonly #destinations: Uint8Array;
   readonly #opens = new Int32Array(OPEN_FIELDS);
+  readonly #inRow: number;
   #random = SEED;
+  #taken = 0;
 
-  constructor(product: Product, clock: VirtualClock, peers: number, bytes: number) {
-    this.title = peers === 1 ? "1 peer" : `${peers} peers`;
+  /** Packets of `bytes` bytes, `inRow` of them to or from one peer before the next. */
+  constructor(product: Product, clock: VirtualClock, peers: number, bytes: number, inRow = 1) {
+    const each = inRow === 1 ? "" : `, ${inRow} in a row`;
+    this.title = peers === 1 ? "1 peer" : `${peers} peers${each}`;
+    this.#inRow = inRow;
     this.#clock = clock;
     const size = { mtu: MTU, superPackets: false, gro: false };
     const own = { index: 0, offloads: NO_OFFLOADS, buffers: product.tunnelBuffers(size) };
@@ -147,13 +153,16 @@ export class HubRig implements Rig {
     return spoke;
   }
 
-  /** The next spoke's index in the pseudo-random order (xorshift32, Marsaglia 2003). */
+  /** The next packet's spoke in the pseudo-random order (xorshift32, Marsaglia 2003). */
   #nextIndex(): number {
-    let value = this.#random;
-    value ^= value << 13;
-    value ^= value >>> 17;
-    value ^= value << 5;
-    this.#random = value;
-    return (value >>> 0) % this.#spokes.length;
+    if (this.#taken % this.#inRow === 0) {
+      let value = this.#random;
+      value ^= value << 13;
+      value ^= value >>> 17;
+      value ^= value << 5;
+      this.#random = value;
+    }
+    this.#taken += 1;
+    return (this.#random >>> 0) % this.#spokes.length;
   }
 }
