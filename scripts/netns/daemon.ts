@@ -20,6 +20,8 @@ const IPTUN = [process.execPath, join(ROOT, "dist/main.js")] as const;
 export interface PeerSettings {
   readonly name: string;
   readonly keyFile: string;
+  /** A group, whose hub this host is. */
+  readonly learn?: boolean;
   /** "host:port"; absent: learned. */
   readonly endpoint?: string;
   readonly allowedIps?: readonly string[];
@@ -64,6 +66,7 @@ function configText(settings: Settings, stateDir: string): string {
       "[[peer]]",
       ...assign("name", peer.name),
       ...assign("key_file", peer.keyFile),
+      ...assign("learn", peer.learn),
       ...assign("endpoint", peer.endpoint),
       ...assign("allowed_ips", peer.allowedIps),
       ...assign("keepalive", peer.keepalive),
@@ -83,9 +86,13 @@ function assign(
 }
 
 /** Makes a key file in `dir` with `iptun keygen`; returns its path. */
-export async function makeKey(dir: string, name = "link.key"): Promise<string> {
+export async function makeKey(
+  dir: string,
+  name = "link.key",
+  options: readonly "--group"[] = [],
+): Promise<string> {
   const file = join(dir, name);
-  const command = [...IPTUN, "keygen", "--out", file];
+  const command = [...IPTUN, "keygen", ...options, "--out", file];
   expectSuccess(await finish(new Child(command)), command);
   return file;
 }

@@ -7,6 +7,10 @@
 
 export interface StatusPeer {
   readonly name: string;
+  readonly kind: "pair" | "hub" | "group" | "node";
+  /** Inner addresses of a node of a group, and its packets that came from another's. */
+  readonly addresses: readonly string[];
+  readonly refusedClaims: number;
   readonly state: "up" | "connecting" | "idle";
   /** "address:port" of the other end. */
   readonly endpoint: string | null;

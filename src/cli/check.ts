@@ -12,6 +12,7 @@ import type { HandshakeCrypto } from "../core/crypto.ts";
 import { deriveKeyRing, wipeKeyRing } from "../core/keys.ts";
 import { formatEndpoint, formatPrefix } from "../core/prefix.ts";
 import { loadSodium } from "../crypto/sodium.ts";
+import { forwardingWarnings } from "../daemon/forwarding.ts";
 import { addressText, planNetwork } from "../daemon/network-plan.ts";
 import { offloadState, offloadText } from "../daemon/offloads.ts";
 import { hostPortText } from "../daemon/status.ts";
@@ -20,6 +21,7 @@ import type { Terminal } from "./terminal.ts";
 
 interface PeerPlan {
   readonly name: string;
+  readonly kind: Config["peers"][number]["kind"];
   readonly endpoint: string | null;
   readonly allowedIps: readonly string[];
   /** Whether it takes everything the kernel routes into the device. */
@@ -100,18 +102,19 @@ function planOf(config: Config, crypto: HandshakeCrypto): Plan {
     limits: config.limits,
     offload: config.offload,
     log: config.log,
-    warnings: configWarnings(config),
+    warnings: [...configWarnings(config), ...forwardingWarnings(config)],
   };
 }
 
 function peerPlan(peer: Config["peers"][number], crypto: HandshakeCrypto): PeerPlan {
   return {
     name: peer.name,
+    kind: peer.kind,
     endpoint: peer.endpoint === undefined ? null : hostPortText(peer.endpoint),
     allowedIps: peer.allowedIps.map(formatPrefix),
     isCatchAll: peer.isCatchAll,
     fingerprints: peer.keys.map((key) => {
-      const ring = deriveKeyRing(crypto, key);
+      const ring = deriveKeyRing(crypto, key, peer.kind !== "pair");
       wipeKeyRing(crypto, ring);
       return ring.fingerprint;
     }),
@@ -160,10 +163,19 @@ function routesText({ interface: device, routes }: Plan): string {
   return routes.length === 0 ? "none but those of the addresses" : listText(routes);
 }
 
+const KINDS: Readonly<Record<PeerPlan["kind"], string | undefined>> = {
+  pair: undefined,
+  hub: "hub of a group, of which this host is a site",
+  group: "group, of which this host is the hub: sites and their addresses are learned",
+};
+
 function peerRows(peer: PeerPlan): readonly (readonly string[])[] {
+  const kind = KINDS[peer.kind];
+  const learnedFrom = peer.kind === "group" ? "each site's packets" : "the peer's first packet";
   const everything = "everything that is routed into the device; no default route is installed";
   return [
-    ["endpoint", peer.endpoint ?? "none: learned from the peer's first packet"],
+    ...(kind === undefined ? [] : [["kind", kind]]),
+    ["endpoint", peer.endpoint ?? `none: learned from ${learnedFrom}`],
     ["allowed ips", peer.isCatchAll ? everything : listText(peer.allowedIps)],
     [peer.fingerprints.length === 1 ? "key" : "keys", peer.fingerprints.join(", ")],
     ["keepalive", peer.keepaliveSeconds === 0 ? "off" : `${peer.keepaliveSeconds} s`],

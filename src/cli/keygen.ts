@@ -17,12 +17,16 @@ import type { Terminal } from "./terminal.ts";
 /** Mode bits through which others could use a file. */
 const FOREIGN_BITS = 0o077;
 
-/** Makes a key; `out` is the file to create. */
-export async function keygen(out: string | undefined, terminal: Terminal): Promise<void> {
+/** Makes a key, of a pair or of a group; `out` is the file to create. */
+export async function keygen(
+  out: string | undefined,
+  isGroup: boolean,
+  terminal: Terminal,
+): Promise<void> {
   const crypto = await loadSodium();
   const key = newKey(crypto);
-  const text = Buffer.from(`${formatKeyText(key, false)}\n`, "latin1");
-  const fingerprint = takeFingerprint(crypto, key);
+  const text = Buffer.from(`${formatKeyText(key, isGroup)}\n`, "latin1");
+  const fingerprint = takeFingerprint(crypto, key, isGroup);
   try {
     if (out === undefined) await print(text, terminal);
     else createKeyFile(out, text);
@@ -42,8 +46,8 @@ function newKey(crypto: HandshakeCrypto): Uint8Array {
 }
 
 /** The key's public name; the key is wiped. */
-function takeFingerprint(crypto: HandshakeCrypto, key: Uint8Array): string {
-  const ring = deriveKeyRing(crypto, key);
+function takeFingerprint(crypto: HandshakeCrypto, key: Uint8Array, isGroup: boolean): string {
+  const ring = deriveKeyRing(crypto, key, isGroup);
   crypto.wipe(key);
   wipeKeyRing(crypto, ring);
   return ring.fingerprint;

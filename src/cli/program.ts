@@ -140,9 +140,10 @@ class Session {
         "create this file; an existing one is never overwritten",
         once("--out"),
       )
-      .action(async (options: { readonly out?: string }) => {
+      .option("-g, --group", "a key for one hub and many sites, in place of one for two hosts")
+      .action(async (options: { readonly out?: string; readonly group?: true }) => {
         const { keygen } = await import("./keygen.ts");
-        await keygen(options.out, this.#terminal);
+        await keygen(options.out, options.group === true, this.#terminal);
       });
   }
 

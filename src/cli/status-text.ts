@@ -55,6 +55,7 @@ function processText({ pid, uptimeSeconds, residentBytes, version }: StatusDocum
 }
 
 function peerBlock(peer: PeerStatus): string {
+  if (peer.kind === "group") return groupBlock(peer);
   const { counters } = peer;
   const rows: Row[] = [
     ["state", peer.state],
@@ -65,11 +66,35 @@ function peerBlock(peer: PeerStatus): string {
     ["outbound", trafficText(counters.outboundPackets, counters.outboundBytes)],
     ["handshakes", handshakeText(peer)],
     ["keepalives", `${counters.keepalivesSent} sent, ${counters.keepalivesReceived} received`],
-    ["allowed ips", peer.allowedIps.join(", ") || "none"],
+    ...addressRows(peer),
     [peer.fingerprints.length === 1 ? "key" : "keys", peer.fingerprints.join(", ")],
   ];
   if (peer.waitingPackets > 0) rows.push(["waiting", countText(peer.waitingPackets, "packet")]);
   return `peer ${columns([[peer.name]])}${columns(rows, 2)}`;
+}
+
+/** A group's own entry; its nodes follow it. */
+function groupBlock(group: PeerStatus): string {
+  const { counters } = group;
+  const rows: Row[] = [
+    ["allowed ips", group.allowedIps.join(", ")],
+    [group.fingerprints.length === 1 ? "key" : "keys", group.fingerprints.join(", ")],
+  ];
+  if (counters.sessions > 0) {
+    const traffic = `${trafficText(counters.inboundPackets, counters.inboundBytes)} in`;
+    rows.push(["nodes gone", `${countText(counters.sessions, "session")}, ${traffic}`]);
+  }
+  return `group ${columns([[group.name]])}${columns(rows, 2)}`;
+}
+
+function addressRows(peer: PeerStatus): readonly Row[] {
+  if (peer.kind !== "node") return [["allowed ips", peer.allowedIps.join(", ") || "none"]];
+  const rows: Row[] = [["addresses", peer.addresses.join(", ") || "none yet"]];
+  if (peer.refusedClaims > 0) {
+    const packets = countText(peer.refusedClaims, "packet");
+    rows.push(["refused", `${packets} from addresses that other nodes hold`]);
+  }
+  return rows;
 }
 
 function endpointText({ endpoint, configuredEndpoint }: PeerStatus): string {

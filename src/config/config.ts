@@ -1,7 +1,7 @@
 /**
  * A configuration that was checked: the only form in which the rest of the program sees one.
  */
-import type { LimitOptions, Roaming } from "../core/options.ts";
+import type { LimitOptions, PeerKind, Roaming } from "../core/options.ts";
 import type { Prefix } from "../core/prefix.ts";
 
 /** An address with its prefix length, host bits kept. */
@@ -20,6 +20,7 @@ export interface HostPort {
 
 export interface PeerConfig {
   readonly name: string;
+  readonly kind: PeerKind;
   /** 32-byte keys; the first is used to start, all are accepted. */
   readonly keys: readonly Uint8Array[];
   readonly endpoint: HostPort | undefined;

@@ -32,6 +32,8 @@ export interface KeyContext {
 export interface SourcedKey {
   /** 32 bytes. */
   readonly key: Uint8Array;
+  /** Whether its text says that it is a group's. */
+  readonly isGroup: boolean;
   readonly path: Path;
 }
 
@@ -40,7 +42,6 @@ const LONGEST_KEY_TEXT = 52;
 /** A byte order mark as text, and as the characters that its bytes are in latin1. */
 const BYTE_ORDER_MARK = /^(?:\ufeff|\u00ef\u00bb\u00bf)/;
 const MAKE_KEY = "make one with `iptun keygen`";
-const GROUP = "is a group's key; expected a pair's key; groups are not supported by this version";
 
 /** The keys of one peer; faults are reported and left out. */
 export function readKeys(peer: PeerSettings, path: Path, context: KeyContext): SourcedKey[] {
@@ -115,9 +116,7 @@ function parseKey(
     return undefined;
   }
   keep(parsed.key);
-  if (!parsed.isGroup) return { key: parsed.key, path };
-  report(path, `${subject} ${GROUP}`);
-  return undefined;
+  return { ...parsed, path };
 }
 
 /** A key that only has something around it need not be made anew. */

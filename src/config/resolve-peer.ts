@@ -4,6 +4,8 @@
  * What compares peers with each other is in `compare-peers.ts`. Every value keeps the path it came from,
  * for the messages there.
  */
+
+import type { PeerKind } from "../core/options.ts";
 import { formatPrefix, type Prefix, parsePrefix } from "../core/prefix.ts";
 import { type ParsedHostPort, parseHostPort, unicastFault } from "./host-port.ts";
 import { type KeyContext, readKeys, type SourcedKey } from "./key-source.ts";
@@ -22,6 +24,7 @@ export interface SourcedPrefix {
 export interface ResolvedPeer {
   readonly name: string;
   readonly path: Path;
+  readonly kind: PeerKind;
   readonly keys: readonly SourcedKey[];
   readonly endpoint: ParsedHostPort | undefined;
   readonly prefixes: readonly SourcedPrefix[];
@@ -57,15 +60,55 @@ export function resolvePeer(
       `${shown(settings.name)} cannot name a peer; ${NAME_EXPECTED}`,
     );
   }
+  const keys = readKeys(settings, path, context);
+  checkKind(settings, keys, path, context);
   return {
     name: name ?? `#${index + 1}`,
     path,
-    keys: readKeys(settings, path, context),
+    kind: kindOf(settings, keys),
+    keys,
     endpoint: resolveEndpoint(settings.endpoint, path, context.report),
     prefixes: resolvePrefixes(settings.allowed_ips, path, areRoutesOn, context.report),
     hasPrefixes: !isEmpty(context.given([...path, "allowed_ips"])),
     settings,
   };
+}
+
+function kindOf({ learn }: PeerSettings, keys: readonly SourcedKey[]): PeerKind {
+  if (learn) return "group";
+  return keys.some(({ isGroup }) => isGroup) ? "hub" : "pair";
+}
+
+/** A group's key has a hub, which learns, and sites, which know where the hub is. */
+function checkKind(
+  settings: PeerSettings,
+  keys: readonly SourcedKey[],
+  path: Path,
+  { report, given }: KeyContext,
+): void {
+  const { learn } = settings;
+  const isGroup = kindOf(settings, keys) !== "pair";
+  for (const key of keys) {
+    if (key.isGroup === isGroup) continue;
+    const why = learn ? "with learn = true" : "beside another of a group";
+    const fault = `is a pair's key; expected a group's key ${why}; make one with \`iptun keygen --group\``;
+    report(key.path, fault);
+  }
+  const hasEndpoint = given([...path, "endpoint"]) !== undefined;
+  if (learn && hasEndpoint) {
+    const fault =
+      "is given together with learn = true; expected none; sites call their hub; remove it";
+    report([...path, "endpoint"], fault);
+  }
+  if (learn && isEmpty(given([...path, "allowed_ips"]))) {
+    const fault = "has learn = true and no allowed_ips; expected the prefixes of all its sites";
+    report(path, fault);
+  }
+  if (isGroup && !learn && !hasEndpoint) {
+    const fault =
+      "has a group's key and no endpoint; expected the hub's endpoint on a site, or learn = true on the hub";
+    report(path, fault);
+  }
 }
 
 /** Whether a list is missing or has nothing in it; a value of another kind is not empty. */

@@ -49,6 +49,7 @@ function peerConfig(peer: ResolvedPeer): PeerConfig {
   const { endpoint } = peer;
   return {
     name: peer.name,
+    kind: peer.kind,
     keys: peer.keys.map(({ key }) => key),
     endpoint: endpoint === undefined ? undefined : { host: endpoint.host, port: endpoint.port },
     allowedIps: peer.hasPrefixes ? peer.prefixes.map(({ prefix }) => prefix) : EVERYTHING,

@@ -50,6 +50,7 @@ const peerSchema = z.strictObject(
     name: text("expected a name").optional(),
     key: textOrTexts(KEY).optional(),
     key_file: textOrTexts(KEY_FILE).optional(),
+    learn: flag().default(false),
     endpoint: text('expected "host:port"').optional(),
     allowed_ips: texts('expected a list of prefixes, such as ["10.0.0.0/24"]'),
     keepalive: integer(0, 65_535, "seconds").default(0),

@@ -4,6 +4,29 @@
  * Sizes and offsets of messages are in wire.ts; what an operator may change is in options.ts.
  */
 
+/** Nodes of one group (Groups). BOUNDED: further ones are refused. */
+export const GROUP_NODES = 1_024;
+/** Nodes of one group whose first handshake came from one IPv4 address or IPv6 /64. BOUNDED (Groups). */
+export const GROUP_NODES_PER_SOURCE = 256;
+/** Inner addresses that one node can hold (Groups). BOUNDED: further ones are refused. */
+export const GROUP_ADDRESSES = 64;
+/**
+ * Half-open sessions of all nodes that a group does not know yet (rule 7). BOUNDED: the oldest goes. More than
+ * come at once within a round trip: one that is displaced costs its site 15 s, because it believes the RESP.
+ */
+export const GROUP_HALF_OPEN = 128;
+/** Handshakes a second, and at once, of all nodes that a group does not know yet (Limits). */
+export const GROUP_NEWCOMERS_PER_SECOND = 100;
+/** Handshakes a second, and at once, of all nodes of a group that come from one source (Limits). */
+export const GROUP_SOURCE_PER_SECOND = 40;
+export const GROUP_SOURCE_BURST = 60;
+/** What the known ones of these can draw of the reserved handshakes (Limits). */
+export const GROUP_RESERVE_PER_SECOND = 2;
+export const GROUP_RESERVE_BURST = 5;
+/** Probes of a holder whose address another node claims, and the wait after each, milliseconds (Groups). */
+export const PROBES = 3;
+export const PROBE_PERIOD_MS = 333;
+
 /** Age at which the initiator of the current session starts a new one, milliseconds (Limits). */
 export const REKEY_AFTER_MS = 120_000;
 /** Age at which the responder does so itself, because the initiator did not, milliseconds (rule 8). */
@@ -49,6 +72,8 @@ export const REPEATED_ANSWERS = 3;
 export const REPEATED_ANSWERS_ANYWHERE = 2;
 /** Nodes whose stamp floor is kept for a pair's key. BOUNDED: the longest unconfirmed goes (rule 2). */
 export const FLOORS_PER_PAIR = 4;
+/** The same for a group's key (rule 2). */
+export const FLOORS_PER_GROUP = GROUP_NODES;
 
 /** Waits before each repetition of the confirming keepalive, measured from the RESP, milliseconds (rule 6). */
 export const CONFIRM_REPEATS_MS: readonly number[] = [300, 1_000, 3_000, 7_000];

@@ -1,27 +1,14 @@
 /**
- * Control frames and keepalives: what is sealed outside the packet path, and what is done with a
- * frame that arrived.
+ * Control frames and keepalives: what is sealed outside the packet path. frames.ts has those that arrive.
  */
-import { type Endpoint, isRowFrom } from "./address.ts";
-import { PATH_CHALLENGE_CAUSE_BYTES } from "./constants.ts";
-import type { DropReason } from "./drop-reason.ts";
-import { moveEndpoint } from "./endpoints.ts";
+import type { Endpoint } from "./address.ts";
+import { GROUP_ADDRESSES, PATH_CHALLENGE_CAUSE_BYTES } from "./constants.ts";
 import { noteSent } from "./liveness.ts";
-import type { Peer, Session } from "./peer.ts";
+import type { Session } from "./peer.ts";
 import { SEAL, SEAL_FIELDS } from "./rows.ts";
-import { closeSession } from "./sessions.ts";
 import { drop, type State, transmit } from "./state.ts";
 import type { Instant } from "./time.ts";
-import {
-  CLOSE_FRAME,
-  DATA_OVERHEAD,
-  FRAME,
-  FRAME_LAST,
-  PATH_FRAME,
-  PROBE_FRAME,
-  REPORT_FRAME,
-  viewOf,
-} from "./wire.ts";
+import { CLOSE_FRAME, DATA_OVERHEAD, FRAME, PATH_FRAME, PROBE_FRAME, viewOf } from "./wire.ts";
 
 /** Reason byte of a close frame: the sender stops. */
 const CLOSE_STOPPED = 0;
@@ -47,6 +34,22 @@ export function sendProbe(state: State, session: Session, to: Endpoint, now: Ins
   if (sealAndQueue(state, session, frame, to, now)) counters.keepalivesSent += 1;
 }
 
+/**
+ * What confirms a session to its responder (rule 6): a keepalive; towards a group's hub the own inner addresses,
+ * so that the hub can reach a site which has sent nothing yet.
+ */
+export function sendConfirmation(state: State, session: Session, to: Endpoint, now: Instant): void {
+  const addresses = session.peer.kind === "hub" ? state.innerAddresses : [];
+  if (addresses.length === 0) sendKeepalive(state, session, to, now);
+  else sealAndQueue(state, session, addressesFrame(addresses), to, now);
+}
+
+/** Addresses after the type: each with its length in bytes, 4 or 16, before it. */
+function addressesFrame(addresses: readonly Uint8Array[]): Uint8Array {
+  const entries = addresses.slice(0, GROUP_ADDRESSES);
+  return Uint8Array.from([FRAME.ADDRESSES, ...entries.flatMap((one) => [one.length, ...one])]);
+}
+
 /** Tells the other side that this session ends; the caller ends it. */
 export function sendClose(state: State, session: Session, to: Endpoint, now: Instant): void {
   const frame = new Uint8Array(CLOSE_FRAME.SIZE);
@@ -70,7 +73,7 @@ export function sendPathChallenge(
 const ANSWERED: ReadonlySet<number | undefined> = new Set([FRAME.PROBE, FRAME.PATH_CHALLENGE]);
 
 /** Seals one plaintext on the session and queues it; returns whether it could. */
-function sealAndQueue(
+export function sealAndQueue(
   state: State,
   session: Session,
   plaintext: Uint8Array,
@@ -101,92 +104,10 @@ function sealAndQueue(
   return true;
 }
 
-/** Exact plaintext lengths of the frames; a probe states its own. */
-const FRAME_BYTES: Readonly<Record<number, number>> = {
-  [FRAME.PATH_CHALLENGE]: PATH_FRAME.SIZE,
-  [FRAME.PATH_RESPONSE]: PATH_FRAME.SIZE,
-  [FRAME.CLOSE]: CLOSE_FRAME.SIZE,
-  [FRAME.PROBE_ANSWER]: PROBE_FRAME.SIZE,
-  [FRAME.REPORT]: REPORT_FRAME.SIZE,
-};
-
-/**
- * Handles an authenticated control frame that came in message row `base`.
- *
- * Returns why it was dropped, or undefined: it was handled or is of a later version.
- */
-export function handleFrame(
-  state: State,
-  session: Session,
-  frame: Uint8Array,
-  rows: Int32Array,
-  base: number,
-  now: Instant,
-): DropReason | undefined {
-  const type = frame[0] ?? 0;
-  if (type === 0 || type > FRAME_LAST) return "bad_plaintext";
-  const expected = type === FRAME.PROBE ? probeBytes(frame) : FRAME_BYTES[type];
-  if (expected === undefined) return undefined;
-  if (frame.length !== expected) return "bad_control";
-  switch (type) {
-    case FRAME.PATH_CHALLENGE:
-      answer(
-        state,
-        session.peer,
-        pathFrame(FRAME.PATH_RESPONSE, frame.subarray(PATH_FRAME.token)),
-        now,
-      );
-      return undefined;
-    case FRAME.PATH_RESPONSE:
-      pathResponse(state, session.peer, frame.subarray(PATH_FRAME.token), { rows, base }, now);
-      return undefined;
-    case FRAME.CLOSE:
-      closeSession(state, session);
-      return undefined;
-    case FRAME.PROBE:
-      answer(state, session.peer, probeAnswer(frame), now);
-      return undefined;
-    default:
-      return undefined;
-  }
-}
-
-/** Answers travel to the peer's endpoint in use, on its current session. */
-function answer(state: State, peer: Peer, frame: Uint8Array, now: Instant): void {
-  if (peer.current === undefined || peer.endpoint === undefined) return;
-  sealAndQueue(state, peer.current, frame, peer.endpoint, now);
-}
-
-/** Counts only when it arrives from the challenged address with the same 8 bytes. */
-function pathResponse(
-  state: State,
-  peer: Peer,
-  token: Uint8Array,
-  { rows, base }: { readonly rows: Int32Array; readonly base: number },
-  now: Instant,
-): void {
-  const challenge = peer.pathChallenge;
-  if (challenge === undefined || !isRowFrom(rows, base, challenge.to)) return;
-  if (!state.crypto.equal(challenge.token, token)) return;
-  peer.pathChallenge = undefined;
-  moveEndpoint(state, peer, challenge.to, now);
-}
-
-function pathFrame(type: number, token: Uint8Array): Uint8Array {
+/** A path challenge or response with its 8 bytes. */
+export function pathFrame(type: number, token: Uint8Array): Uint8Array {
   const frame = new Uint8Array(PATH_FRAME.SIZE);
   frame[PATH_FRAME.type] = type;
   frame.set(token, PATH_FRAME.token);
-  return frame;
-}
-
-/** Plaintext bytes that a probe must have by its own size field; -1: it is too short to have one. */
-function probeBytes(frame: Uint8Array): number {
-  if (frame.length < PROBE_FRAME.SIZE) return -1;
-  return viewOf(frame).getUint16(PROBE_FRAME.bytes, true) - DATA_OVERHEAD;
-}
-
-function probeAnswer(probe: Uint8Array): Uint8Array {
-  const frame = probe.slice(0, PROBE_FRAME.SIZE);
-  frame[PROBE_FRAME.type] = FRAME.PROBE_ANSWER;
   return frame;
 }

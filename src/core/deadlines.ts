@@ -27,6 +27,8 @@ export const TIMERS = {
   keepalive: "keepalive",
   /** Forgets the learned endpoint of a silent peer. */
   stale: "stale peer",
+  /** Asks a node again whether it is there, because another claims an address of it. */
+  contest: "probe of an address's holder",
 } as const;
 
 export type Timer = keyof typeof TIMERS;
@@ -57,6 +59,11 @@ export class TimerTable {
 
   clear(timer: Timer): void {
     this.#at[INDEX[timer]] = Number.POSITIVE_INFINITY;
+  }
+
+  clearAll(): void {
+    this.#at.fill(Number.POSITIVE_INFINITY);
+    this.wakeAt = NEVER;
   }
 
   isSet(timer: Timer): boolean {

@@ -6,6 +6,7 @@
  * the rest go with them. The trap: what is kept of the packet before is true for one batch only.
  */
 import type { PacketBatch } from "./batch.ts";
+import { mayBring } from "./claims.ts";
 import type { DropReason } from "./drop-reason.ts";
 import {
   emptyUpperLayer,
@@ -17,6 +18,7 @@ import {
 import { Joiner } from "./join.ts";
 import type { Peer } from "./peer.ts";
 import { drop, type State } from "./state.ts";
+import { type Instant, NEVER } from "./time.ts";
 import { PARTIAL_CHECKSUM_BIT, viewOf } from "./wire.ts";
 
 /** Packets of the batch at hand, on their way to the TUN. */
@@ -28,9 +30,10 @@ export class Deliverer {
   readonly #upper = emptyUpperLayer();
   /** The peer whose packet was delivered last. */
   #lastPeer: Peer | undefined;
-  /** The peer that owns the source address of the packet at this offset. */
+  /** The peer whose the source address of the packet at this offset was found to be. */
   #lastOwner: Peer | undefined;
   #lastOwnerOffset = 0;
+  #now = NEVER;
 
   /** The rows of `delivered` name bytes of its arena, which is where the datagrams were opened. */
   constructor(state: State, delivered: PacketBatch) {
@@ -43,8 +46,9 @@ export class Deliverer {
     });
   }
 
-  /** Starts an empty batch. */
-  begin(): void {
+  /** Starts an empty batch that arrived at `now`. */
+  begin(now: Instant): void {
+    this.#now = now;
     this.#joiner.begin();
     this.#lastPeer = undefined;
     this.#lastOwner = undefined;
@@ -116,19 +120,13 @@ export class Deliverer {
     if (isPartial && !findTransport(this.#arena, offset, bytes, this.#upper)) {
       return "inner_checksum";
     }
-    return this.#ownerOf(family, offset) === peer ? undefined : "inner_source";
-  }
-
-  /** The peer that owns the packet's source address. */
-  #ownerOf(family: 4 | 6, offset: number): Peer | undefined {
-    const { routes } = this.#state;
-    if (this.#lastOwner !== undefined && this.#isLastSource(family, offset)) return this.#lastOwner;
+    if (peer === this.#lastOwner && this.#isLastSource(family, offset)) return undefined;
+    const source = offset + (family === 4 ? IPV4_SOURCE : IPV6_SOURCE);
+    const reason = mayBring(this.#state, peer, family, this.#arena, source, this.#now);
+    if (reason !== undefined) return reason;
+    this.#lastOwner = peer;
     this.#lastOwnerOffset = offset;
-    this.#lastOwner =
-      family === 4
-        ? routes.lookup4(this.#arena, offset + IPV4_SOURCE)
-        : routes.lookup6(this.#arena, offset + IPV6_SOURCE);
-    return this.#lastOwner;
+    return undefined;
   }
 
   #isLastSource(family: 4 | 6, offset: number): boolean {

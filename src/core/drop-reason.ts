@@ -20,6 +20,8 @@ export const DROP_REASONS = {
   handshake_failed: "handshake does not open under the key",
   challenged: "handshake asked to prove its address first",
   own_node: "own handshake reflected",
+  site_init: "handshake to a site of a group, which answers none",
+  group_full: "group has as many nodes as it may",
   old_stamp: "handshake older than one that waits",
   handshake_budget: "too many handshakes at once",
   unexpected_response: "answer to no pending handshake",
@@ -35,6 +37,9 @@ export const DROP_REASONS = {
   inner_malformed: "inner packet header does not fit its length",
   inner_checksum: "partial checksum on a packet that has none",
   inner_source: "inner source address outside the peer's allowed_ips",
+  inner_martian: "inner source address that no single host has, such as 127.0.0.1 or fe80::1",
+  inner_taken: "inner source address that another node of the group holds",
+  inner_claims: "node of a group brings more addresses than it may",
   // Outbound.
   too_big: "packet from the device longer than the configured mtu",
   no_peer: "no peer for the destination",

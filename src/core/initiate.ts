@@ -21,7 +21,7 @@ import {
   UNANSWERED_REPEAT_MS,
   UNHEARD_SESSION_MS,
 } from "./constants.ts";
-import { sendKeepalive } from "./control.ts";
+import { sendConfirmation } from "./control.ts";
 import { cookieMac, openChallenge } from "./cookie.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { moveEndpoint } from "./endpoints.ts";
@@ -56,8 +56,9 @@ export function startAttempt(state: State, peer: Peer, now: Instant): void {
   sendInit(state, peer, peer.attempt, now);
 }
 
-/** Whether the peer has an address, or a name that may yet get one. */
+/** Whether the peer has an address, or a name that may yet get one; a group's hub never starts (Groups). */
 export function canStart(peer: Peer): boolean {
+  if (peer.group !== undefined) return false;
   return peer.endpoint !== undefined || peer.hasConfiguredEndpoint;
 }
 
@@ -113,7 +114,7 @@ export function receiveResp(state: State, resp: Uint8Array, now: Instant): DropR
   confirmSession(state, session, now);
   if (session === peer.current || peer.endpoint === undefined) adopt(state, pending, now);
   if (session.isEnded) return undefined;
-  sendKeepalive(state, session, session.path, now);
+  sendConfirmation(state, session, session.path, now);
   peer.confirming = { session, since: now, sent: 0 };
   armConfirm(peer);
   return undefined;
@@ -152,7 +153,7 @@ export function repeatConfirmation(state: State, peer: Peer, now: Instant): void
     return;
   }
   confirming.sent += 1;
-  sendKeepalive(state, confirming.session, confirming.session.path, now);
+  sendConfirmation(state, confirming.session, confirming.session.path, now);
   armConfirm(peer);
 }
 
@@ -166,7 +167,11 @@ function sendInit(state: State, peer: Peer, attempt: Attempt, now: Instant): voi
   if (to === undefined || psk === undefined) return;
   const index = freshIndex(state);
   const init = newInit(psk.ring.hint, index);
-  const noise = new NoiseInitiator(state.crypto, psk.ring.noise, handshakePrologue(init));
+  const noise = new NoiseInitiator(
+    state.crypto,
+    psk.ring.noise,
+    handshakePrologue(init, psk.ring.isGroup),
+  );
   const stamp = nextStamp(state);
   const { nodeId, mtu } = state;
   const { keepaliveSeconds } = peer;

@@ -20,11 +20,12 @@ export const NOISE_PROLOGUE = asciiBytes("iptun/1");
 /** The same for a group's key, so that it never works as a pair's. */
 export const NOISE_GROUP_PROLOGUE = asciiBytes("iptun/1 group");
 
-/** The Noise prologue of a pair's handshake: the label, then bytes 0..8 of the INIT. */
-export function handshakePrologue(init: Uint8Array): Uint8Array {
-  const prologue = new Uint8Array(NOISE_PROLOGUE.length + INIT.ephemeral);
-  prologue.set(NOISE_PROLOGUE);
-  prologue.set(init.subarray(0, INIT.ephemeral), NOISE_PROLOGUE.length);
+/** The Noise prologue of a handshake: the label, then bytes 0..8 of the INIT. */
+export function handshakePrologue(init: Uint8Array, isGroup: boolean): Uint8Array {
+  const label = isGroup ? NOISE_GROUP_PROLOGUE : NOISE_PROLOGUE;
+  const prologue = new Uint8Array(label.length + INIT.ephemeral);
+  prologue.set(label);
+  prologue.set(init.subarray(0, INIT.ephemeral), label.length);
   return prologue;
 }
 

@@ -17,7 +17,15 @@ export interface PlainEndpoint {
   readonly scope: number;
 }
 
+/**
+ * What a configured peer is: the other side of a pair; a group's hub, this host being one of its sites; or a
+ * group, this host being its hub, which learns the nodes and their addresses.
+ */
+export type PeerKind = "pair" | "hub" | "group";
+
 export interface PeerOptions {
+  /** "pair" unless told. The keys of the other two are a group's. */
+  readonly kind?: PeerKind;
   /** Unique among the peers. */
   readonly name: string;
   /** 32-byte keys: the first is used to start, all are accepted. They stay the caller's to wipe. */
@@ -65,6 +73,8 @@ export interface TunnelOptions {
   readonly listenPort: number;
   /** Own outer addresses, 16 bytes each. */
   readonly ownAddresses: readonly Uint8Array[];
+  /** Own inner addresses, 4 or 16 bytes each, which no node of a group can hold; none unless told. */
+  readonly innerAddresses?: readonly Uint8Array[];
   readonly limits: LimitOptions;
   readonly offloads: OffloadOptions;
 }
@@ -112,6 +122,20 @@ export type TunnelEvent =
       readonly source: PlainEndpoint;
       readonly reason: "bad_mac" | "unknown_hint";
     }
+  /** A node of a group sends from an inner address that another holds, which is asked whether it is there. */
+  | {
+      readonly kind: "claim";
+      readonly peer: string;
+      readonly holder: string;
+      readonly prefix: Prefix;
+    }
+  /** The holder did not answer: the address is the claimant's. */
+  | {
+      readonly kind: "moved";
+      readonly peer: string;
+      readonly holder: string;
+      readonly prefix: Prefix;
+    }
   /** Events were lost because nobody drained the ring. */
   | { readonly kind: "lost"; readonly count: number };
 
@@ -142,6 +166,12 @@ export interface SessionSnapshot {
 
 export interface PeerSnapshot {
   readonly name: string;
+  /** "node": of the group that its name begins with. */
+  readonly kind: PeerKind | "node";
+  /** Inner addresses that a node holds. */
+  readonly addresses: readonly Prefix[];
+  /** Packets of a node that were refused because another holds their source. */
+  readonly refusedClaims: number;
   /** "up": a confirmed session younger than 180 s; "connecting": a handshake is under way; "idle": neither. */
   readonly state: "up" | "connecting" | "idle";
   /** The address in use, or the first configured one while none is. */

@@ -5,9 +5,19 @@
  * timers). BOUNDED by the configuration; every table in it states its own bound.
  */
 import { type Endpoint, endpointFrom } from "./address.ts";
+import { GROUP_NEWCOMERS_PER_SECOND } from "./constants.ts";
 import { type DeadlineHeap, NOT_IN_HEAP, type Sleeper, TimerTable } from "./deadlines.ts";
+import { GroupOf, type MembershipOf } from "./group.ts";
+import { isMartianPrefix } from "./martian.ts";
 import type { NoiseInitiator } from "./noise.ts";
-import type { LimitOptions, PeerCounters, PeerOptions, PlainEndpoint, Roaming } from "./options.ts";
+import type {
+  LimitOptions,
+  PeerCounters,
+  PeerKind,
+  PeerOptions,
+  PlainEndpoint,
+  Roaming,
+} from "./options.ts";
 import type { Prefix } from "./prefix.ts";
 import type { PskOf } from "./psk.ts";
 import type { SessionOf } from "./session.ts";
@@ -19,6 +29,8 @@ import { WaitingPackets, type WaitingTotal } from "./waiting.ts";
 /** A key of a peer, and a session with one. */
 export type Psk = PskOf<Peer>;
 export type Session = SessionOf<Peer>;
+/** A node's place in its group. */
+export type Membership = MembershipOf<Peer>;
 
 /** An own INIT that may still be answered. */
 export interface Pending {
@@ -70,7 +82,13 @@ export interface Confirming {
 
 export class Peer implements Sleeper {
   readonly name: string;
+  readonly kind: PeerKind | "node";
+  /** Of a group's entry and of each of its nodes: the group. */
+  readonly group: GroupOf<Peer> | undefined;
+  readonly membership: Membership | undefined;
   readonly allowedIps: readonly Prefix[];
+  /** Whether a prefix of it is one of addresses that else nobody sends from. */
+  readonly hasMartians: boolean;
   readonly hasConfiguredEndpoint: boolean;
   readonly keepaliveSeconds: number;
   readonly roaming: Roaming;
@@ -125,9 +143,14 @@ export class Peer implements Sleeper {
     limits: LimitOptions,
     shared: { readonly heap: DeadlineHeap<Peer>; readonly waiting: WaitingTotal },
     now: Instant,
+    membership?: Membership,
   ) {
     this.name = options.name;
+    this.kind = membership === undefined ? (options.kind ?? "pair") : "node";
+    this.membership = membership;
+    this.group = this.kind === "group" ? new GroupOf() : membership?.entry.group;
     this.allowedIps = options.allowedIps;
+    this.hasMartians = options.allowedIps.some(isMartianPrefix);
     this.hasConfiguredEndpoint = options.hasConfiguredEndpoint;
     this.keepaliveSeconds = options.keepaliveSeconds;
     this.roaming = options.roaming;
@@ -136,7 +159,11 @@ export class Peer implements Sleeper {
     this.timers = new TimerTable(() => shared.heap.update(this));
     this.endpointSince = now;
     const { handshakesPerSecond, handshakeBurst } = limits;
-    this.handshakeBudget = new TokenBucket(handshakesPerSecond, handshakeBurst, now);
+    // A group's own budget is the one that its new nodes share.
+    this.handshakeBudget =
+      this.kind === "group"
+        ? new TokenBucket(GROUP_NEWCOMERS_PER_SECOND, GROUP_NEWCOMERS_PER_SECOND, now)
+        : new TokenBucket(handshakesPerSecond, handshakeBurst, now);
     this.reservedLane = new TokenBucket(handshakesPerSecond, handshakeBurst, now);
   }
 

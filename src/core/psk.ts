@@ -3,6 +3,7 @@
  *
  * `Owner` is the peer: peer.ts closes the circle with its alias `Psk`, so that no file imports in one.
  */
+import { FLOORS_PER_GROUP, FLOORS_PER_PAIR } from "./constants.ts";
 import type { HandshakeCrypto } from "./crypto.ts";
 import { Floors } from "./floors.ts";
 import { deriveKeyRing, type KeyRing, wipeKeyRing } from "./keys.ts";
@@ -16,8 +17,14 @@ export interface PskOf<Owner> {
 }
 
 /** Derives the sub-keys of `key` (32 bytes), which stays the caller's to wipe. */
-export function newPsk<Owner>(key: Uint8Array, peer: Owner, crypto: HandshakeCrypto): PskOf<Owner> {
-  return { ring: deriveKeyRing(crypto, key), peer, seen: new SeenInits(), floors: new Floors() };
+export function newPsk<Owner>(
+  key: Uint8Array,
+  peer: Owner,
+  crypto: HandshakeCrypto,
+  isGroup = false,
+): PskOf<Owner> {
+  const floors = new Floors(isGroup ? FLOORS_PER_GROUP : FLOORS_PER_PAIR);
+  return { ring: deriveKeyRing(crypto, key, isGroup), peer, seen: new SeenInits(), floors };
 }
 
 /** All keys by the hint that an INIT carries. BOUNDED by the configuration. */

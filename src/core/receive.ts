@@ -23,9 +23,9 @@
  */
 import type { MessageBatch, PacketBatch } from "./batch.ts";
 import { REKEY_AFTER_FAILED_OPENS } from "./constants.ts";
-import { handleFrame } from "./control.ts";
 import { Deliverer } from "./deliver.ts";
 import type { DropReason } from "./drop-reason.ts";
+import { handleFrame } from "./frames.ts";
 import { Hearing } from "./hearing.ts";
 import { startAttempt } from "./initiate.ts";
 import type { Session } from "./peer.ts";
@@ -97,7 +97,7 @@ export class Receiver {
   /** Handles every row of the datagram batch; leaves the packets for the TUN in `delivered`. */
   handle(now: Instant): void {
     const { rows, count } = this.#datagrams;
-    this.#deliverer.begin();
+    this.#deliverer.begin(now);
     this.#openCount = 0;
     this.#handshakes.count = 0;
     for (let row = 0; row < count; row++) this.#sortMessage(rows, row * MESSAGE_FIELDS, now);

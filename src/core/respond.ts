@@ -9,6 +9,7 @@
 import { type Endpoint, endpointOfRow, isSameRemote } from "./address.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { handshakePrologue } from "./keys.ts";
+import { admit, knownPeer, originOf, settleNode } from "./members.ts";
 import { NoiseResponder } from "./noise.ts";
 import type { Peer, Psk } from "./peer.ts";
 import { MESSAGE } from "./rows.ts";
@@ -48,11 +49,17 @@ export function receiveInit(
   const { bytes: init, rows, base } = received;
   const psk = findPsk(state, init);
   if (typeof psk === "string") return psk;
+  // Else an attacker on the path could join two sites that each think to speak to the hub.
+  if (psk.peer.kind === "hub") return "site_init";
   const genuine = { init, psk, source: endpointOfRow(rows, base) };
   if (psk.seen.has(macOf(init), now)) return repeatAnswer(state, genuine, now);
   const isLimited = state.sources.isEmpty(rows, base + MESSAGE.REMOTE, now);
   if (isLimited && !psk.peer.reservedLane.take(now)) return "source_limited";
-  const noise = new NoiseResponder(state.crypto, psk.ring.noise, handshakePrologue(init));
+  const noise = new NoiseResponder(
+    state.crypto,
+    psk.ring.noise,
+    handshakePrologue(init, psk.ring.isGroup),
+  );
   const fault = proceed(state, genuine, noise, now);
   noise.wipe();
   return fault;
@@ -126,31 +133,44 @@ function judge(
     sendChallenge(state, genuine, nodeId, now);
     return "challenged";
   }
-  const fault = isOwn ? "own_node" : limitFault(state, psk, payload, now);
+  const fault = isOwn ? "own_node" : limitFault(state, genuine, payload, now);
   if (fault !== undefined) psk.seen.remember(macOf(init), { kind: "nothing" }, now);
   return fault;
 }
 
-/** No recording: its stamp is above what was confirmed, or its address answered for it. */
+/**
+ * No recording: its stamp is above what was confirmed, or its address answered for it. A member of a group can
+ * make stamps for any node, so only one that is there now need not prove its address.
+ */
 function isFresh(state: State, genuine: Genuine, payload: InitPayload, now: Instant): boolean {
   const { init, psk, source } = genuine;
   const { nodeId, stamp } = payload;
-  return psk.floors.isAbove(nodeId, stamp) || state.cookies.isValid(init, psk, nodeId, source, now);
+  const isTrusted = psk.peer.group === undefined || knownPeer(psk, nodeId).current !== undefined;
+  if (isTrusted && psk.floors.isAbove(nodeId, stamp)) return true;
+  return state.cookies.isValid(init, psk, nodeId, source, now);
 }
 
 /** An INIT older than one that waits, and the budgets, with a share for peers that had a session. */
 function limitFault(
   state: State,
-  psk: Psk,
+  { psk, source }: Genuine,
   payload: InitPayload,
   now: Instant,
 ): DropReason | undefined {
-  const { peer, floors } = psk;
-  if (isStampOrdered(psk, payload) && hasNewerHalfOpen(state, psk, payload)) return "old_stamp";
+  const { floors } = psk;
+  const peer = knownPeer(psk, payload.nodeId);
+  if (isStampOrdered(psk, payload) && hasNewerHalfOpen(state, peer, payload)) return "old_stamp";
+  const { group } = peer;
+  const origin = originOf(peer, source);
+  if (group !== undefined && !group.shares.take(origin, now)) return "handshake_budget";
   if (!peer.handshakeBudget.take(now)) return "handshake_budget";
   const { all, reserved } = state.handshakes;
-  if (all.take(now) || (floors.has(payload.nodeId) && reserved.take(now))) return undefined;
-  return "handshake_budget";
+  if (all.take(now)) return undefined;
+  const mayUseReserve =
+    group === undefined
+      ? floors.has(payload.nodeId)
+      : peer.current !== undefined && group.reserves.take(origin, now);
+  return mayUseReserve && reserved.take(now) ? undefined : "handshake_budget";
 }
 
 /** A node that is below its floor and proved its address set its clock back: its stamps say no order. */
@@ -158,8 +178,8 @@ function isStampOrdered({ floors }: Psk, { nodeId, stamp }: InitPayload): boolea
   return !floors.has(nodeId) || floors.isAbove(nodeId, stamp);
 }
 
-function hasNewerHalfOpen(state: State, psk: Psk, { nodeId, stamp }: InitPayload): boolean {
-  return psk.peer.halfOpen.some(
+function hasNewerHalfOpen(state: State, peer: Peer, { nodeId, stamp }: InitPayload): boolean {
+  return peer.halfOpen.some(
     (waiting) => waiting.stamp > stamp && state.crypto.equal(waiting.node.nodeId, nodeId),
   );
 }
@@ -173,14 +193,18 @@ function answer(
   now: Instant,
 ): DropReason | undefined {
   const { init, psk, source } = genuine;
-  const { peer } = psk;
+  const peer = admit(state, psk, payload.nodeId, source, now);
+  if (peer === undefined) return "group_full";
   const initiatorIndex = viewOf(init).getUint32(INIT.senderIndex, true);
   const resp = newResp(freshIndex(state), initiatorIndex);
   const { nodeId, mtu } = state;
   state.handshakeComputations += 1;
   const info = { nodeId, mtu, keepaliveSeconds: peer.keepaliveSeconds };
   const second = noise.writeSecond(encodeRespPayload(resp, info));
-  if (second === undefined) return "handshake_failed";
+  if (second === undefined) {
+    settleNode(state, peer);
+    return "handshake_failed";
+  }
   const session = makeSession(state, {
     peer,
     psk,
@@ -193,7 +217,10 @@ function answer(
     path: source,
     keys: second.keys,
   });
-  if (session === undefined) return "key_table_full";
+  if (session === undefined) {
+    settleNode(state, peer);
+    return "key_table_full";
+  }
   keepHalfOpen(state, session);
   resp.set(second.message, RESP.ephemeral);
   const macParts = [resp.subarray(0, RESP.mac), macOf(init)];

@@ -18,6 +18,7 @@ import {
 import { PATH_CHALLENGE_CAUSE_BYTES, PATH_CHALLENGE_MS } from "./constants.ts";
 import { sendPathChallenge } from "./control.ts";
 import { moveEndpoint } from "./endpoints.ts";
+import { everyPeer } from "./members.ts";
 import type { Peer, Session } from "./peer.ts";
 import type { State } from "./state.ts";
 import type { Instant } from "./time.ts";
@@ -108,7 +109,7 @@ function followLocalSide(peer: Peer, endpoint: Endpoint, rows: Int32Array, base:
 
 /** Leaves the choice to the kernel for every peer whose local address this host does not have any more. */
 export function releaseLocalSides(state: State): void {
-  for (const peer of state.peers.values()) {
+  for (const peer of everyPeer(state)) {
     const { endpoint } = peer;
     if (endpoint === undefined || isUnspecified(endpoint.local)) continue;
     const local = new Uint8Array(endpoint.local.buffer, endpoint.local.byteOffset, 16);

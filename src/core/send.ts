@@ -24,6 +24,7 @@ import {
   innerFamily,
 } from "./inner-packet.ts";
 import { noteSent } from "./liveness.ts";
+import { holderOf } from "./members.ts";
 import { MessageRuns } from "./message-runs.ts";
 import type { Peer } from "./peer.ts";
 import { at, PACKET, PACKET_FIELDS, SEAL, SEAL_FIELDS } from "./rows.ts";
@@ -101,8 +102,10 @@ export class Sender {
     }
     if (this.#cut.largest > mtu) return "too_big";
     const destination = offset + (family === 4 ? IPV4_DESTINATION : IPV6_DESTINATION);
-    const peer =
+    const owner =
       family === 4 ? routes.lookup4(arena, destination) : routes.lookup6(arena, destination);
+    const peer =
+      owner?.group === undefined ? owner : holderOf(owner.group, family, arena, destination);
     if (peer === undefined) {
       const isMulticast = isMulticastAddress(arena[destination] ?? 0, family);
       return isMulticast ? "multicast" : this.#reject("no_peer", base, now);

@@ -7,6 +7,7 @@
 import type { Endpoint } from "./address.ts";
 import { endAttempt } from "./attempt.ts";
 import {
+  GROUP_HALF_OPEN,
   HALF_OPEN_NEWCOMER_MS,
   HALF_OPEN_PER_NODE,
   HALF_OPEN_PER_PEER,
@@ -17,7 +18,9 @@ import {
 } from "./constants.ts";
 import type { HandshakeCrypto } from "./crypto.ts";
 import { plainEndpoint } from "./endpoints.ts";
+import type { GroupOf } from "./group.ts";
 import { transportMaterial } from "./keys.ts";
+import { settleNode } from "./members.ts";
 import type { TransportKeys } from "./noise.ts";
 import type { Peer, Psk, Session } from "./peer.ts";
 import { SessionOf } from "./session.ts";
@@ -71,16 +74,31 @@ export function wipeKeys(crypto: HandshakeCrypto, keys: TransportKeys): void {
 /** Keeps a responder's session until its first data; displaces what the bounds of rule 7 demand. */
 export function keepHalfOpen(state: State, session: Session): void {
   const { peer } = session;
-  const ofNode = peer.halfOpen.filter((other) => isSameNode(other, session));
-  if (ofNode.length >= HALF_OPEN_PER_NODE) endSession(state, ofNode[0]);
-  if (peer.halfOpen.length >= HALF_OPEN_PER_PEER) {
-    endSession(state, peer.halfOpen.find(isNewcomer) ?? peer.halfOpen[0]);
-  }
+  const others = [...peer.halfOpen];
   const [oldest] = state.halfOpen;
-  if (state.halfOpen.size >= HALF_OPEN_TOTAL) endSession(state, oldest);
+  const isFull = state.halfOpen.size >= HALF_OPEN_TOTAL;
   peer.halfOpen.push(session);
   state.halfOpen.add(session);
+  const ofNode = others.filter((other) => isSameNode(other, session));
+  if (ofNode.length >= HALF_OPEN_PER_NODE) displace(state, ofNode[0]);
+  if (others.length >= HALF_OPEN_PER_PEER) displace(state, others.find(isNewcomer) ?? others[0]);
+  if (isFull) displace(state, oldest);
+  if (peer.group !== undefined && isNewcomer(session)) displaceNewcomers(state, peer.group);
   armSessionTimers(peer);
+}
+
+/** BOUNDED: nodes that a group does not know yet share GROUP_HALF_OPEN half-open sessions. */
+function displaceNewcomers(state: State, group: GroupOf<Peer>): void {
+  const waiting = [...state.halfOpen].filter(
+    (session) => session.peer.group === group && isNewcomer(session),
+  );
+  for (const session of waiting.slice(0, -GROUP_HALF_OPEN)) displace(state, session);
+}
+
+/** Ends a half-open session for want of room. */
+function displace(state: State, session: Session | undefined): void {
+  endSession(state, session);
+  if (session !== undefined) settleNode(state, session.peer);
 }
 
 /** The first data of a half-open session opened, or the RESP of an own INIT: it is confirmed (rule 6). */
@@ -144,12 +162,14 @@ function removeSession(state: State, session: Session): void {
 
 function finishRemoval(state: State, peer: Peer, reason: "closed" | "expired" | "removed"): void {
   armSessionTimers(peer);
-  if (peer.current !== undefined || !peer.isUp) return;
-  peer.isUp = false;
-  peer.pathChallenge = undefined;
-  peer.timers.clear("unanswered");
-  peer.timers.clear("passiveKeepalive");
-  state.events.push({ kind: "down", peer: peer.name, reason });
+  if (peer.current === undefined && peer.isUp) {
+    peer.isUp = false;
+    peer.pathChallenge = undefined;
+    peer.timers.clear("unanswered");
+    peer.timers.clear("passiveKeepalive");
+    state.events.push({ kind: "down", peer: peer.name, reason });
+  }
+  settleNode(state, peer);
 }
 
 /** The better of the two is current, the other previous; the third is wiped (rule 8). */

@@ -2,6 +2,7 @@
 
 import { REJECT_AFTER_MS } from "./constants.ts";
 import { plainEndpoint } from "./endpoints.ts";
+import { everyPeer } from "./members.ts";
 import type { PeerSnapshot, SessionSnapshot, TunnelSnapshot } from "./options.ts";
 import type { Peer, Session } from "./peer.ts";
 import type { State } from "./state.ts";
@@ -10,7 +11,7 @@ import type { Instant } from "./time.ts";
 /** Everything an operator may see. */
 export function snapshotOf(state: State, now: Instant): TunnelSnapshot {
   return {
-    peers: [...state.peers.values()].map((peer) => peerSnapshot(peer, now)),
+    peers: Array.from(everyPeer(state), (peer) => peerSnapshot(peer, now)),
     drops: { ...state.drops },
     handshakeComputations: state.handshakeComputations,
     sources: state.sources.snapshot(),
@@ -23,6 +24,9 @@ function peerSnapshot(peer: Peer, now: Instant): PeerSnapshot {
   const endpoint = peer.endpoint ?? peer.configured[0];
   return {
     name: peer.name,
+    kind: peer.kind,
+    addresses: [...(peer.membership?.addresses ?? [])],
+    refusedClaims: peer.membership?.refusedClaims ?? 0,
     state: stateOf(peer, now),
     endpoint: endpoint === undefined ? undefined : plainEndpoint(endpoint),
     isEndpointConfigured: peer.hasConfiguredEndpoint,

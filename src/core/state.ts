@@ -35,6 +35,8 @@ export interface State {
   readonly listenPort: number;
   /** 16 bytes each. */
   ownAddresses: readonly Uint8Array[];
+  /** 4 or 16 bytes each. */
+  readonly innerAddresses: readonly Uint8Array[];
   readonly limits: LimitOptions;
   readonly offloads: OffloadOptions;
   readonly drops: DropCounters;
@@ -82,6 +84,7 @@ export function newState(
     mtu: options.mtu,
     listenPort: options.listenPort,
     ownAddresses: options.ownAddresses,
+    innerAddresses: options.innerAddresses ?? [],
     limits,
     drops: dropCounters(),
     handshakeComputations: 0,

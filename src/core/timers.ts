@@ -1,4 +1,5 @@
 /** What each timer of a peer does when it is due; deadlines.ts has the list. */
+import { probeHolder } from "./claims.ts";
 import { sendKeepalive, sendProbe } from "./control.ts";
 import { giveUp, repeatConfirmation, retry, startAttempt } from "./initiate.ts";
 import { armKeepalive } from "./liveness.ts";
@@ -30,6 +31,7 @@ function handlePeerTimers(state: State, peer: Peer, now: Instant): void {
   if (timers.takeDue("confirm", now)) repeatConfirmation(state, peer, now);
   if (timers.takeDue("passiveKeepalive", now)) keepalive(state, peer, now);
   if (timers.takeDue("keepalive", now)) configuredKeepalive(state, peer, now);
+  if (timers.takeDue("contest", now)) probeHolder(state, peer, now);
 }
 
 function keepalive(state: State, peer: Peer, now: Instant): void {

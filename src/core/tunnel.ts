@@ -16,6 +16,7 @@ import type { Aead, HandshakeCrypto } from "./crypto.ts";
 import { TIMERS } from "./deadlines.ts";
 import { startAttempt } from "./initiate.ts";
 import { armKeepalive } from "./liveness.ts";
+import { everyPeer } from "./members.ts";
 import type {
   PeerOptions,
   PlainEndpoint,
@@ -115,7 +116,8 @@ export class Tunnel {
     const state = this.#state;
     if (state.peers.has(options.name)) throw new Error(`peer ${options.name} exists`);
     const peer = new Peer(options, state.limits, state, now);
-    peer.psks = options.keys.map((key) => newPsk(key, peer, state.crypto));
+    const isGroup = peer.kind !== "pair";
+    peer.psks = options.keys.map((key) => newPsk(key, peer, state.crypto, isGroup));
     for (const psk of peer.psks) state.psks.add(psk);
     for (const prefix of peer.allowedIps) state.routes.insert(prefix, peer);
     state.peers.set(peer.name, peer);
@@ -128,6 +130,10 @@ export class Tunnel {
     const state = this.#state;
     const peer = state.peers.get(name);
     if (peer === undefined) return;
+    for (const node of [...(peer.group?.nodes.values() ?? [])]) {
+      this.#closeSessions(node, now);
+      dropSessions(state, node);
+    }
     this.#closeSessions(peer, now);
     endAttempt(state, peer);
     dropSessions(state, peer);
@@ -167,16 +173,18 @@ export class Tunnel {
 
   /** Queues a close frame on every session and ends it; drain `pollTransmit`, then `wipe`. */
   close(now: Instant): void {
-    for (const peer of this.#state.peers.values()) this.#closeSessions(peer, now);
+    for (const peer of [...everyPeer(this.#state)]) this.#closeSessions(peer, now);
   }
 
   /** Wipes every key. The tunnel is not usable afterwards. */
   wipe(): void {
     const state = this.#state;
-    for (const peer of state.peers.values()) {
+    for (const peer of [...everyPeer(state)]) {
       endAttempt(state, peer);
       dropSessions(state, peer);
-      for (const psk of peer.psks) state.psks.remove(psk, state.crypto);
+      if (peer.kind !== "node") {
+        for (const psk of peer.psks) state.psks.remove(psk, state.crypto);
+      }
     }
   }
 

@@ -82,6 +82,7 @@ export const FRAME = {
   PROBE: 0x04,
   PROBE_ANSWER: 0x05,
   REPORT: 0x06,
+  ADDRESSES: 0x07,
 } as const;
 /** Frames up to this type that are unknown are ignored, so that a later version can add one. */
 export const FRAME_LAST = 0x0f;

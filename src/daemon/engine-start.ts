@@ -25,6 +25,7 @@ export function engineStart(config: Config, context: StartContext): EngineStart 
     udp: { ...listen, mark: fwmark, device },
     nodeId: context.nodeId,
     ownAddresses: context.ownAddresses,
+    innerAddresses: config.interface.addresses.map(({ bytes }) => bytes),
     limits: config.limits,
     peers: config.peers.map((peer) => peerOptions(peer, context)),
     offloads: config.offload,
@@ -37,6 +38,7 @@ function peerOptions(peer: PeerConfig, { zoneIndex }: StartContext): PeerOptions
     peer.endpoint === undefined ? undefined : literalEndpoint(peer.endpoint, zoneIndex);
   return {
     name: peer.name,
+    kind: peer.kind,
     keys: peer.keys.map((key) => Uint8Array.from(key)),
     endpoints: literal === undefined ? [] : [literal],
     hasConfiguredEndpoint: peer.endpoint !== undefined,

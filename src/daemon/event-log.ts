@@ -13,6 +13,9 @@ import { RateLimit } from "./rate-limit.ts";
 /** Log lines a minute about strangers, all addresses together. */
 export const STRANGER_LINES_PER_MINUTE = 10;
 
+/** Log lines a minute about addresses that two nodes of a group want. */
+const CLAIM_LINES_PER_MINUTE = 10;
+
 export type Level = "warn" | "info" | "debug";
 
 /** A line to log. */
@@ -32,6 +35,7 @@ const DOWN_REASONS: Readonly<Record<EventOf<"down">["reason"], string>> = {
 
 /** Turns events into lines; remembers how many strangers it reported. */
 export class EventLog {
+  readonly #claims = new RateLimit(CLAIM_LINES_PER_MINUTE);
   readonly #strangers = new RateLimit(STRANGER_LINES_PER_MINUTE);
 
   /** The lines for one event; none where the limit is reached. */
@@ -47,6 +51,9 @@ export class EventLog {
         return [staleLine(event)];
       case "unanswered":
         return [unansweredLine(event)];
+      case "claim":
+      case "moved":
+        return this.#claimLines(event, nowMs);
       case "stranger":
         return this.#strangerLines(event, nowMs);
       case "lost":
@@ -54,6 +61,23 @@ export class EventLog {
       default:
         return event satisfies never;
     }
+  }
+
+  /** Any member of a group can cause such a line, so they are limited in all. */
+  #claimLines(event: EventOf<"claim"> | EventOf<"moved">, nowMs: number): readonly LogLine[] {
+    const { isAllowed, suppressed } = this.#claims.take(nowMs);
+    const rest: LogLine[] =
+      suppressed === 0
+        ? []
+        : [{ level: "warn", message: `${suppressed} more such claims`, fields: {} }];
+    if (!isAllowed) return rest;
+    const { peer, holder } = event;
+    const address = formatAddress(event.prefix.bytes);
+    const message =
+      event.kind === "claim"
+        ? `${peer} claims ${address}, which ${holder} holds: it is refused as long as ${holder} answers`
+        : `${address} moved from ${holder}, which did not answer, to ${peer}`;
+    return [...rest, { level: "warn", message, fields: { peer, holder } }];
   }
 
   #strangerLines({ source, reason }: EventOf<"stranger">, nowMs: number): readonly LogLine[] {

@@ -32,12 +32,17 @@ export interface SessionStatus {
 
 export interface PeerStatus {
   readonly name: string;
+  /** "node": a site that the group its name begins with has learned. */
+  readonly kind: PeerSnapshot["kind"];
   readonly state: PeerSnapshot["state"];
   /** Where datagrams go, as "192.0.2.1:1194"; null: not known. */
   readonly endpoint: string | null;
   /** As configured, "host:port"; null: learned. */
   readonly configuredEndpoint: string | null;
   readonly allowedIps: readonly string[];
+  /** Inner addresses that a node holds, and its packets refused because another node holds their source. */
+  readonly addresses: readonly string[];
+  readonly refusedClaims: number;
   readonly fingerprints: readonly string[];
   readonly sessions: readonly SessionStatus[];
   /** Seconds since the last authenticated datagram; null: none yet. */
@@ -140,10 +145,13 @@ function peerStatus(peer: PeerSnapshot, configs: readonly PeerConfig[]): PeerSta
   const config = configs.find((one) => one.name === peer.name);
   return {
     name: peer.name,
+    kind: peer.kind,
     state: peer.state,
     endpoint: endpointText(peer.endpoint),
     configuredEndpoint: config?.endpoint === undefined ? null : hostPortText(config.endpoint),
     allowedIps: config?.allowedIps.map(formatPrefix) ?? [],
+    addresses: peer.addresses.map(({ bytes }) => formatAddress(bytes)),
+    refusedClaims: peer.refusedClaims,
     fingerprints: peer.fingerprints,
     sessions: peer.sessions.map(sessionStatus),
     silentSeconds: secondsOrNull(peer.silentMs),

@@ -28,6 +28,8 @@ export interface EngineStart {
   };
   readonly nodeId: Uint8Array;
   readonly ownAddresses: readonly Uint8Array[];
+  /** Own inner addresses, 4 or 16 bytes each. */
+  readonly innerAddresses: readonly Uint8Array[];
   readonly limits: LimitOptions;
   readonly peers: readonly PeerOptions[];
   /** Whether packet lines are recorded (log level debug). */

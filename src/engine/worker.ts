@@ -53,6 +53,7 @@ async function start(options: EngineStart): Promise<void> {
       mtu: options.tun.mtu,
       listenPort: io.udp.port,
       ownAddresses: options.ownAddresses,
+      innerAddresses: options.innerAddresses,
       limits: options.limits,
       offloads: { joinTcp: has.tso, joinUdp: has.uso, runs: udp.offloads.includes("gso") },
     },

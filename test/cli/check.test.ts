@@ -9,6 +9,21 @@ import { ConfigFiles, configText, KEY_A, KEY_B } from "../config/config-files.ts
 import { FakeTerminal } from "./fake-terminal.ts";
 
 describe("check of a right configuration", () => {
+  it("says what a group and a group's hub are", async () => {
+    const group = configText({
+      peer: `key = "group:${KEY_A}"\nlearn = true\nallowed_ips = ["10.0.0.0/24"]`,
+    });
+    const hub = configText({ peer: `key = "group:${KEY_A}"\nendpoint = "192.0.2.1:1194"` });
+    const { terminal } = await check(group);
+    expect(terminal.stdout).toContain("kind         group, of which this host is the hub");
+    expect(terminal.stdout).toContain("endpoint     none: learned from each site's packets");
+    const site = await check(hub);
+    expect(site.terminal.stdout).toContain("kind         hub of a group, of which this host is a");
+    const name = await fingerprint(KEY_A, true);
+    expect(site.terminal.stdout).toContain(`key          ${name}`);
+    expect(terminal.stdout).toContain(`key          ${name}`);
+  });
+
   it("prints the plan", async () => {
     const { code, terminal, file } = await check(TWO_PEERS);
     const [a, b] = [await fingerprint(KEY_A), await fingerprint(KEY_B)];
@@ -202,8 +217,8 @@ async function check(text: string, ...args: readonly string[]) {
   return { code: await runCli(["check", "--config", file, ...args], terminal), terminal, file };
 }
 
-async function fingerprint(key: string): Promise<string> {
-  return deriveKeyRing(await loadSodium(), Buffer.from(key, "base64")).fingerprint;
+async function fingerprint(key: string, isGroup = false): Promise<string> {
+  return deriveKeyRing(await loadSodium(), Buffer.from(key, "base64"), isGroup).fingerprint;
 }
 
 function formsOf(key: string): readonly string[] {

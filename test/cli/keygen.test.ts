@@ -117,6 +117,18 @@ describe("keygen to a file", () => {
   });
 });
 
+describe("keygen --group", () => {
+  it("makes a key that says it is a group's, with the fingerprint of one", async () => {
+    const { code, terminal } = await cli("keygen", "--group");
+    expect(code).toBe(0);
+    expect(terminal.stdout).toMatch(/^group:[A-Za-z0-9+/]{43}=\n$/);
+    const parsed = parseKeyText(terminal.stdout);
+    if ("fault" in parsed) throw new Error(parsed.fault);
+    const { fingerprint } = deriveKeyRing(await loadSodium(), parsed.key, true);
+    expect(terminal.stderr).toContain(`fingerprint ${fingerprint}`);
+  });
+});
+
 async function cli(...args: readonly string[]) {
   const terminal = new FakeTerminal();
   return { code: await runCli(args, terminal), terminal };

@@ -8,10 +8,13 @@ import type { PeerStatus, StatusDocument } from "../../src/daemon/status.ts";
 export function peerStatus(changes: Partial<PeerStatus> = {}): PeerStatus {
   return {
     name: "b",
+    kind: "pair",
     state: "up",
     endpoint: "192.0.2.1:1194",
     configuredEndpoint: "vpn.example.org:1194",
     allowedIps: ["10.1.0.0/16"],
+    addresses: [],
+    refusedClaims: 0,
     fingerprints: ["0badc0de"],
     sessions: [
       {

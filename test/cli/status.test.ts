@@ -36,6 +36,29 @@ peer b
 `);
   });
 
+  it("says a group, and the sites that it has learned, below it", () => {
+    const none = { ...peerStatus().counters, sessions: 0 };
+    const group = peerStatus({ name: "branch", kind: "group", counters: none });
+    const node = peerStatus({
+      name: "branch/0a0b0c0d",
+      kind: "node",
+      configuredEndpoint: null,
+      allowedIps: [],
+      addresses: ["10.1.0.5", "fd00:1::5"],
+      refusedClaims: 3,
+    });
+    const text = statusText(statusDocument([group, node, { ...node, addresses: [] }]));
+    expect(text).toContain(
+      "group branch\n  allowed ips  10.1.0.0/16\n  key          0badc0de\npeer branch/",
+    );
+    expect(text).toContain("  addresses   10.1.0.5, fd00:1::5\n");
+    expect(text).toContain("  refused     3 packets from addresses that other nodes hold\n");
+    expect(text).toContain("  addresses   none yet\n");
+    expect(text).not.toContain("nodes gone");
+    const gone = { ...group, counters: { ...none, sessions: 4, inboundPackets: 2 } };
+    expect(statusText(statusDocument([gone]))).toContain("nodes gone   4 sessions, 2 packets");
+  });
+
   it("says what is not there", () => {
     const silent = peerStatus({
       state: "idle",

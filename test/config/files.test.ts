@@ -80,12 +80,11 @@ describe("a key file", () => {
     expect(line).not.toContain(KEY_A.slice(0, 8));
   });
 
-  it("of a group is refused until there are groups", () => {
+  it("of a group makes the peer a group's hub", () => {
     const files = new ConfigFiles();
     files.write("b.key", `group:${KEY_A}\n`);
-    expect(files.problems(configText({ peer: 'key_file = "b.key"' }))).toEqual([
-      "c.toml:6: peer[b].key_file: key file \"b.key\" is a group's key; expected a pair's key; groups are not supported by this version",
-    ]);
+    const peer = 'key_file = "b.key"\nendpoint = "192.0.2.1:1194"';
+    expect(files.load(configText({ peer })).peers).toMatchObject([{ kind: "hub" }]);
   });
 
   it.each([

@@ -163,11 +163,6 @@ describe("peer", () => {
     [`key = "${"A".repeat(43)}="`, 6, `peer[b].key: the key is all zero; ${KEY}`],
     [`key = "${"/".repeat(42)}8="`, 6, `peer[b].key: the key is one byte repeated; ${KEY}`],
     [
-      `key = "group:${KEY_A}"`,
-      6,
-      "peer[b].key: the key is a group's key; expected a pair's key; groups are not supported by this version",
-    ],
-    [
       "key = 5",
       6,
       "peer[b].key: is a number; expected one line of base64 as `iptun keygen` prints it, or a list of such",
@@ -319,22 +314,22 @@ describe("peer", () => {
     [
       `${key}\nkeep_alive = 5`,
       7,
-      'peer[b].keep_alive: unknown key "keep_alive"; expected name, key, key_file, endpoint, allowed_ips, keepalive, roaming; did you mean keepalive?',
+      'peer[b].keep_alive: unknown key "keep_alive"; expected name, key, key_file, learn, endpoint, allowed_ips, keepalive, roaming; did you mean keepalive?',
     ],
     [
       `${key}\nAllowedIPs = []`,
       7,
-      'peer[b]: unknown key "AllowedIPs"; expected name, key, key_file, endpoint, allowed_ips, keepalive, roaming; did you mean allowed_ips?',
+      'peer[b]: unknown key "AllowedIPs"; expected name, key, key_file, learn, endpoint, allowed_ips, keepalive, roaming; did you mean allowed_ips?',
     ],
     [
       `${key}\ncolour = 5`,
       7,
-      'peer[b].colour: unknown key "colour"; expected name, key, key_file, endpoint, allowed_ips, keepalive, roaming',
+      'peer[b].colour: unknown key "colour"; expected name, key, key_file, learn, endpoint, allowed_ips, keepalive, roaming',
     ],
     [
       `${key}\n"${KEY_B}" = 5`,
       7,
-      "peer[b]: unknown key (name not shown); expected name, key, key_file, endpoint, allowed_ips, keepalive, roaming",
+      "peer[b]: unknown key (name not shown); expected name, key, key_file, learn, endpoint, allowed_ips, keepalive, roaming",
     ],
   ];
 

@@ -7,6 +7,7 @@ import { type Prefix, parsePrefix } from "../../src/core/prefix.ts";
 export function peerConfig(changes: Partial<PeerConfig> = {}): PeerConfig {
   return {
     name: "b",
+    kind: "pair",
     keys: [new Uint8Array(32).fill(7)],
     endpoint: { host: "192.0.2.2", port: 1194 },
     allowedIps: [prefix("10.9.0.0/16")],

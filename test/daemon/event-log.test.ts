@@ -3,7 +3,7 @@
  */
 import { describe, expect, it } from "vitest";
 import type { PlainEndpoint, TunnelEvent } from "../../src/core/options.ts";
-import { mapAddress, parseAddress } from "../../src/core/prefix.ts";
+import { mapAddress, type Prefix, parseAddress } from "../../src/core/prefix.ts";
 import { EventLog, packetText, STRANGER_LINES_PER_MINUTE } from "../../src/daemon/event-log.ts";
 
 describe("an event", () => {
@@ -44,6 +44,16 @@ describe("an event", () => {
       "no answer",
       { kind: "unanswered", peer: "b", seconds: 30 },
       "info peer b has not answered for 30 s",
+    ],
+    [
+      "claim",
+      { kind: "claim", peer: "g/01", holder: "g/02", prefix: host(10, 9, 0, 5) },
+      "warn g/01 claims 10.9.0.5, which g/02 holds: it is refused as long as g/02 answers",
+    ],
+    [
+      "address that moved",
+      { kind: "moved", peer: "g/01", holder: "g/02", prefix: host(10, 9, 0, 5) },
+      "warn 10.9.0.5 moved from g/02, which did not answer, to g/01",
     ],
     ["loss", { kind: "lost", count: 4 }, "warn 4 events were lost"],
     [
@@ -148,4 +158,8 @@ function bytes(text: string): Uint8Array {
 
 function endpoint(text: string, port: number): PlainEndpoint {
   return { address: bytes(text), port, scope: 0 };
+}
+
+function host(...bytes: readonly number[]): Prefix {
+  return { family: 4, bytes: Uint8Array.from(bytes), length: 32 };
 }

@@ -32,6 +32,9 @@ export const COUNTERS: EngineCounters = {
 export function peerSnapshot(changes: Partial<PeerSnapshot> = {}): PeerSnapshot {
   return {
     name: "b",
+    kind: "pair",
+    addresses: [],
+    refusedClaims: 0,
     state: "up",
     endpoint: { address: mapAddress(Uint8Array.of(192, 0, 2, 2)), port: 1194, scope: 0 },
     isEndpointConfigured: true,

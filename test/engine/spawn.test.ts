@@ -80,6 +80,7 @@ function startWith(keys: readonly Uint8Array[]): EngineStart {
     udp: { address: new Uint8Array(16), port: 0, mark: 0, device: "" },
     nodeId: new Uint8Array(16),
     ownAddresses: [],
+    innerAddresses: [],
     limits: DEFAULT_LIMITS,
     isTracing: false,
     offloads: { tso: true, uso: true, gso: true, gro: true },

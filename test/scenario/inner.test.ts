@@ -14,7 +14,7 @@ import {
   withPartialChecksum,
 } from "../helpers/packets.ts";
 import { TYPE } from "../helpers/wire-view.ts";
-import { connect, dropsOf, endpointOf, isUp, sessionIn } from "../sim/observe.ts";
+import { connect, dropsOf, endpointOf, isUp, peerOf, sessionIn } from "../sim/observe.ts";
 import {
   addSite,
   INNER,
@@ -23,6 +23,7 @@ import {
   newClientPair,
   newWorld,
   type Pair,
+  type PairOptions,
   RIGHT,
 } from "../sim/pair.ts";
 
@@ -49,6 +50,53 @@ describe("an inner source", () => {
     expect(drops).toEqual({ inner_source: 1 });
     expect(pair.right.delivered).toEqual([]);
   });
+
+  it.each([
+    ["0.0.0.1", INNER.right],
+    ["127.0.0.1", INNER.right],
+    ["169.254.7.7", INNER.right],
+    ["224.0.0.5", INNER.right],
+    ["240.0.0.1", INNER.right],
+    ["255.255.255.255", INNER.right],
+    ["::", INNER.right6],
+    ["::1", INNER.right6],
+    ["fe80::1", INNER.right6],
+    ["febf::1", INNER.right6],
+    ["ff02::1", INNER.right6],
+    ["::ffff:10.9.0.1", INNER.right6],
+  ])("%s is refused where only a default route covers it", (source, destination) => {
+    const pair = connected({ rightPeer: { allowedIps: ["0.0.0.0/0", "::/0"] } });
+
+    expect(sendForged(pair, [innerUdp(source, destination)])).toEqual({ inner_martian: 1 });
+    expect(pair.right.delivered).toEqual([]);
+  });
+
+  it.each([
+    ["169.254.7.7", INNER.right, "169.254.7.0/24"],
+    ["fe80::1", INNER.right6, "fe80::/10"],
+    ["8.8.8.8", INNER.right, "0.0.0.0/1"],
+    ["128.0.0.1", INNER.right, "128.0.0.0/1"],
+    ["1.0.0.1", INNER.right, "0.0.0.0/0"],
+    ["2001:db8::1", INNER.right6, "::/0"],
+    ["fec0::1", INNER.right6, "::/0"],
+  ])("%s is delivered where %s is among the prefixes", (source, destination, allowed) => {
+    const pair = connected({ rightPeer: { allowedIps: [`${INNER.left}/32`, allowed] } });
+
+    expect(sendForged(pair, [innerUdp(source, destination)])).toEqual({});
+    expect(pair.right.delivered).toHaveLength(1);
+  });
+
+  it.each(["127.0.0.1", "0.0.0.1", "100.64.0.1"])(
+    "%s does not come in by a wide prefix whose ends are such addresses",
+    (source) => {
+      const pair = connected({ rightPeer: { allowedIps: ["0.0.0.0/1"] } });
+      const isMartian = !source.startsWith("100.");
+
+      const drops = sendForged(pair, [innerUdp(source, INNER.right)]);
+
+      expect(drops).toEqual(isMartian ? { inner_martian: 1 } : {});
+    },
+  );
 
   it.each([
     [INNER.left, INNER.right],
@@ -271,9 +319,25 @@ describe("control frames", () => {
     expect(isUp(pair.right)).toBe(true);
   });
 
-  it("of unknown types 7 to 15 are ignored, so that a later version can add one", () => {
+  it.each([
+    ["a length that no address has", [7, 5, 1, 2, 3, 4, 5]],
+    ["an address cut short", [7, 4, 10, 0, 0]],
+    ["a second one cut short", [7, 4, 10, 0, 0, 1, 16, 1]],
+    ["more addresses than a node can have", [7, ...Array(65).fill([4, 10, 0, 0, 1]).flat()]],
+  ])("of addresses with %s are dropped", (_, bytes) => {
     const pair = connected();
-    const frames = [7, 8, 9, 10, 11, 12, 13, 14, 15].map((type) => frame(type, 12));
+    expect(sendForged(pair, [Uint8Array.from(bytes)])).toEqual({ bad_control: 1 });
+  });
+
+  it("of addresses mean nothing between the two of a pair", () => {
+    const pair = connected();
+    expect(sendForged(pair, [Uint8Array.of(7, 4, 10, 9, 0, 9), Uint8Array.of(7)])).toEqual({});
+    expect(peerOf(pair.right).addresses).toEqual([]);
+  });
+
+  it("of unknown types 8 to 15 are ignored, so that a later version can add one", () => {
+    const pair = connected();
+    const frames = [8, 9, 10, 11, 12, 13, 14, 15].map((type) => frame(type, 12));
 
     expect(sendForged(pair, frames)).toEqual({});
     expect(sessionIn(pair.right, "current")).toBeDefined();
@@ -315,8 +379,8 @@ describe("control frames", () => {
   });
 });
 
-function connected(): Pair {
-  const pair = newClientPair();
+function connected(options: PairOptions = {}): Pair {
+  const pair = newClientPair(options);
   connect(pair);
   return pair;
 }

@@ -12,11 +12,12 @@ import type { HandshakeCrypto } from "../../src/core/crypto.ts";
 import {
   DEFAULT_LIMITS,
   type LimitOptions,
+  type PeerKind,
   type PeerOptions,
   type Roaming,
 } from "../../src/core/options.ts";
 import { Tunnel } from "../../src/core/tunnel.ts";
-import { endpoint, ipBytes, prefix, type SocketAddress } from "../helpers/address.ts";
+import { endpoint, innerBytes, ipBytes, prefix, type SocketAddress } from "../helpers/address.ts";
 import type { Random } from "../helpers/random.ts";
 import type { Host } from "./host.ts";
 import type { Nat } from "./nat.ts";
@@ -28,6 +29,8 @@ import { World } from "./world.ts";
 /** A peer as a test names it. */
 export interface PeerSpec {
   readonly name: string;
+  /** "pair" unless told. */
+  readonly kind?: PeerKind;
   readonly keys: readonly Uint8Array[];
   /** Configured endpoints; none: it is learned. */
   readonly endpoints?: readonly SocketAddress[];
@@ -43,6 +46,8 @@ export interface SiteSpec {
   readonly name: string;
   readonly addresses: readonly string[];
   readonly peers: readonly PeerSpec[];
+  /** Own inner addresses; none unless told. */
+  readonly inner?: readonly string[];
   readonly port?: number;
   readonly nat?: Nat;
   readonly nodeId?: Uint8Array;
@@ -213,6 +218,7 @@ function bootTunnel(
       mtu,
       listenPort: host.port,
       ownAddresses: host.addresses.map((ip) => ipBytes(ip).slice()),
+      innerAddresses: (spec.inner ?? []).map((ip) => innerBytes(ip)),
       limits: { ...DEFAULT_LIMITS, ...spec.limits },
       offloads: { joinTcp: hasAll, joinUdp: hasAll, runs: true },
     },
@@ -236,6 +242,7 @@ export function peerOptions(spec: PeerSpec): PeerOptions {
   const endpoints = (spec.endpoints ?? []).map(({ ip, port }) => endpoint(ip, port));
   return {
     name: spec.name,
+    kind: spec.kind ?? "pair",
     keys: spec.keys.map((key) => key.slice()),
     endpoints,
     hasConfiguredEndpoint: spec.hasConfiguredEndpoint ?? endpoints.length > 0,

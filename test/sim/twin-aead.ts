@@ -103,6 +103,11 @@ export class TwinAead implements Aead {
     return slot as KeySlot;
   }
 
+  /** Key slots in use. */
+  get loadedKeys(): number {
+    return this.#keys.size;
+  }
+
   wipe(slot: KeySlot): void {
     const key = this.#keys.get(slot);
     if (key === undefined) throw new Error(`key slot ${slot} wiped twice or never loaded`);
