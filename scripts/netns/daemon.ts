@@ -19,7 +19,9 @@ const IPTUN = [process.execPath, join(ROOT, "dist/main.js")] as const;
 
 export interface PeerSettings {
   readonly name: string;
-  readonly keyFile: string;
+  /** One of the two. */
+  readonly keyFile?: string;
+  readonly key?: string;
   /** A group, whose hub this host is. */
   readonly learn?: boolean;
   /** "host:port"; absent: learned. */
@@ -66,6 +68,7 @@ function configText(settings: Settings, stateDir: string): string {
       "[[peer]]",
       ...assign("name", peer.name),
       ...assign("key_file", peer.keyFile),
+      ...assign("key", peer.key),
       ...assign("learn", peer.learn),
       ...assign("endpoint", peer.endpoint),
       ...assign("allowed_ips", peer.allowedIps),

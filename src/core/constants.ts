@@ -118,6 +118,14 @@ export const STRANGE_OPENS_PER_SECOND = 5_000;
 /** Share of the total handshake budget that only peers which had a session may use (Limits). */
 export const HANDSHAKE_RESERVED_SHARE = 0.25;
 
+/**
+ * What handshakes may cost in one turn, in Noise opens of some 0.13 ms, and what a Diffie-Hellman with its
+ * answer counts: 3 ms a turn, so that packets do not wait longer. The rest waits: so many INITs. BOUNDED.
+ */
+export const HANDSHAKE_WORK_PER_TURN = 20;
+export const HANDSHAKE_DH_WORK = 6;
+export const DEFERRED_INITS = 256;
+
 /** Datagrams that wait to be sent by `pollTransmit`. BOUNDED: further ones are dropped and counted. */
 export const TRANSMIT_QUEUE = 4_096;
 /** Events that wait to be read. BOUNDED: further ones are counted. */

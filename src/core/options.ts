@@ -61,7 +61,7 @@ export const DEFAULT_LIMITS: LimitOptions = {
   sources: 4096,
   handshakesPerSecond: 20,
   handshakeBurst: 5,
-  handshakesPerSecondTotal: 200,
+  handshakesPerSecondTotal: 300,
 };
 
 export interface TunnelOptions {

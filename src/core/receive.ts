@@ -29,6 +29,7 @@ import { handleFrame } from "./frames.ts";
 import { Hearing } from "./hearing.ts";
 import { startAttempt } from "./initiate.ts";
 import type { Session } from "./peer.ts";
+import { refuse } from "./refuse.ts";
 import { isFromElsewhere } from "./roaming.ts";
 import {
   at,
@@ -361,11 +362,7 @@ export class Receiver {
 
   /** Counts a datagram that failed before it was trusted, and charges its source. */
   #refuse(reason: DropReason, base: number, now: Instant): void {
-    const { sources } = this.#state;
-    const { rows } = this.#datagrams;
-    drop(this.#state, reason);
-    if (REFUSED.has(reason)) sources.noteRefused(rows, base + MESSAGE.REMOTE);
-    else if (!OWN_LIMITS.has(reason)) sources.charge(rows, base + MESSAGE.REMOTE, now);
+    refuse(this.#state, reason, this.#datagrams.rows, base, now);
   }
 }
 
@@ -374,12 +371,3 @@ const HANDSHAKE_BYTES: Readonly<Record<number, number>> = {
   [MESSAGE_TYPE.RESP]: RESP.SIZE,
   [MESSAGE_TYPE.CHALLENGE]: CHALLENGE.SIZE,
 };
-
-/** Refused because the source's bucket is empty already. */
-const REFUSED: ReadonlySet<DropReason> = new Set(["source_limited", "open_limited"]);
-/** Refused for want of something of ours, through no fault of the source. */
-const OWN_LIMITS: ReadonlySet<DropReason> = new Set([
-  "handshake_budget",
-  "key_table_full",
-  "no_room",
-]);

@@ -7,14 +7,15 @@
  * address of its own, so whatever one copy draws must not starve the other.
  */
 import { type Endpoint, endpointOfRow, isSameRemote } from "./address.ts";
+import { DEFERRED_INITS, HANDSHAKE_DH_WORK, HANDSHAKE_WORK_PER_TURN } from "./constants.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { handshakePrologue } from "./keys.ts";
 import { admit, knownPeer, originOf, settleNode } from "./members.ts";
 import { NoiseResponder } from "./noise.ts";
 import type { Peer, Psk } from "./peer.ts";
-import { MESSAGE } from "./rows.ts";
+import { MESSAGE, MESSAGE_FIELDS } from "./rows.ts";
 import { keepHalfOpen, makeSession } from "./sessions.ts";
-import { freshIndex, type State, transmit } from "./state.ts";
+import { freshIndex, type Received, type State, transmit } from "./state.ts";
 import type { Instant } from "./time.ts";
 import {
   decodeInitPayload,
@@ -25,13 +26,6 @@ import {
   RESP,
   viewOf,
 } from "./wire.ts";
-
-/** A datagram and the message row it came in. */
-export interface Received {
-  readonly bytes: Uint8Array;
-  readonly rows: Int32Array;
-  readonly base: number;
-}
 
 /** An INIT whose mac was verified. */
 interface Genuine {
@@ -53,6 +47,7 @@ export function receiveInit(
   if (psk.peer.kind === "hub") return "site_init";
   const genuine = { init, psk, source: endpointOfRow(rows, base) };
   if (psk.seen.has(macOf(init), now)) return repeatAnswer(state, genuine, now);
+  if (state.handshakeWork >= HANDSHAKE_WORK_PER_TURN) return deferInit(state, received, now);
   const isLimited = state.sources.isEmpty(rows, base + MESSAGE.REMOTE, now);
   if (isLimited && !psk.peer.reservedLane.take(now)) return "source_limited";
   const noise = new NoiseResponder(
@@ -65,6 +60,23 @@ export function receiveInit(
   return fault;
 }
 
+/**
+ * Puts a genuine INIT off to a later turn, because this one has spent enough on others (deferred.ts takes it
+ * up). BOUNDED: what does not fit is dropped, and its sender tries again.
+ */
+function deferInit(
+  state: State,
+  { bytes, rows, base }: Received,
+  now: Instant,
+): DropReason | undefined {
+  const { deferred } = state;
+  if (deferred.length >= DEFERRED_INITS) return "handshake_budget";
+  if (deferred.length === 0) state.deferredSince = now;
+  const row = rows.slice(base, base + MESSAGE_FIELDS);
+  deferred.push({ bytes: bytes.slice(), rows: row, base: 0 });
+  return undefined;
+}
+
 /** AEAD, then what stands before the Diffie-Hellman, then the answer. */
 function proceed(
   state: State,
@@ -72,6 +84,7 @@ function proceed(
   noise: NoiseResponder,
   now: Instant,
 ): DropReason | undefined {
+  state.handshakeWork += 1;
   const payload = openInit(noise, genuine.init);
   if (payload === undefined) return "handshake_failed";
   return judge(state, genuine, payload, now) ?? answer(state, genuine, noise, payload, now);
@@ -199,6 +212,7 @@ function answer(
   const resp = newResp(freshIndex(state), initiatorIndex);
   const { nodeId, mtu } = state;
   state.handshakeComputations += 1;
+  state.handshakeWork += HANDSHAKE_DH_WORK;
   const info = { nodeId, mtu, keepaliveSeconds: peer.keepaliveSeconds };
   const second = noise.writeSecond(encodeRespPayload(resp, info));
   if (second === undefined) {

@@ -26,6 +26,13 @@ import { TokenBucket } from "./token-bucket.ts";
 import { TransmitQueue } from "./transmit-queue.ts";
 import type { WaitingTotal } from "./waiting.ts";
 
+/** A datagram and the message row it came in. */
+export interface Received {
+  readonly bytes: Uint8Array;
+  readonly rows: Int32Array;
+  readonly base: number;
+}
+
 export interface State {
   readonly crypto: HandshakeCrypto;
   readonly aead: Aead;
@@ -40,6 +47,12 @@ export interface State {
   readonly limits: LimitOptions;
   readonly offloads: OffloadOptions;
   readonly drops: DropCounters;
+  /** Genuine INITs that wait for a later turn, oldest first. BOUNDED: DEFERRED_INITS. */
+  readonly deferred: Received[];
+  /** When the first of them was put off. */
+  deferredSince: Instant;
+  /** What handshakes have cost in this turn, in Noise opens; a Diffie-Hellman counts as six. */
+  handshakeWork: number;
   /** Diffie-Hellman computations caused by received messages. */
   handshakeComputations: number;
   readonly peers: Map<string, Peer>;
@@ -87,6 +100,9 @@ export function newState(
     innerAddresses: options.innerAddresses ?? [],
     limits,
     drops: dropCounters(),
+    deferred: [],
+    deferredSince: now,
+    handshakeWork: 0,
     handshakeComputations: 0,
     peers: new Map(),
     psks: new PskTable(),

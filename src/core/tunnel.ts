@@ -14,6 +14,7 @@ import type { TunnelBuffers } from "./buffers.ts";
 import { sendClose } from "./control.ts";
 import type { Aead, HandshakeCrypto } from "./crypto.ts";
 import { TIMERS } from "./deadlines.ts";
+import { handleDeferred } from "./deferred.ts";
 import { startAttempt } from "./initiate.ts";
 import { armKeepalive } from "./liveness.ts";
 import { everyPeer } from "./members.ts";
@@ -78,19 +79,23 @@ export class Tunnel {
     this.#sender.handle(now);
   }
 
-  /** Handles every timer that is due; before the deadline it does nothing. */
+  /** Begins a turn: handshakes that were put off, then every timer that is due; before the deadline it does nothing. */
   handleTimeout(now: Instant): void {
+    handleDeferred(this.#state, now);
     handleTimers(this.#state, now);
   }
 
   /** When `handleTimeout` has something to do next; every other method can change it, and asking is cheap. */
   nextTimeout(): Instant {
-    return this.#state.heap.first()?.timers.wakeAt ?? NEVER;
+    const { heap, deferred, deferredSince } = this.#state;
+    return deferred.length > 0 ? deferredSince : (heap.first()?.timers.wakeAt ?? NEVER);
   }
 
   /** The same with its reason, for people; every other method can change it, and asking more often is harmless. */
   pollTimeout(): Deadline | undefined {
-    const timers = this.#state.heap.first()?.timers;
+    const { heap, deferred, deferredSince } = this.#state;
+    if (deferred.length > 0) return { at: deferredSince, reason: "handshakes put off" };
+    const timers = heap.first()?.timers;
     if (timers === undefined) return undefined;
     const timer = timers.earliest()?.timer;
     return { at: timers.wakeAt, reason: timer === undefined ? "nothing" : TIMERS[timer] };

@@ -1,0 +1,17 @@
+/**
+ * A hub with 1,000 pairs and a group of 256 sites, which all start at once: until all are up, and a ping beside.
+ *
+ * `[PAIRS NODES]`. The sites are one process on the same machine, so the hub has half of it at most.
+ */
+import { startCrowd } from "./netns/crowd.ts";
+import { withLab } from "./netns/lab.ts";
+
+const [pairs = 1000, nodes = 256] = process.argv.slice(2).map(Number);
+await withLab(async (lab) => {
+  const figures = await startCrowd(lab, pairs, nodes);
+  process.stdout.write(
+    `${pairs} pairs and a group of ${nodes}: all up after ${(figures.upMs / 1000).toFixed(1)} s, ` +
+      `${figures.addresses} addresses learned; ping beside them median ${figures.pingP50Ms} ms, ` +
+      `p99 ${figures.pingP99Ms} ms, ${figures.lostPings} lost; hub ${figures.hubMiB.toFixed(0)} MiB\n`,
+  );
+});

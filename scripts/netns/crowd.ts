@@ -1,0 +1,138 @@
+/**
+ * A hub with very many sites, which start at once: pairs with keys of their own, and one group.
+ *
+ *   hub eth0 192.0.2.1 ---- 192.0.2.2 eth0 crowd    198.18.0.0/16 is the crowd's, an address for each site
+ *
+ * The first pair is a real iptun on a host of its own, so that a ping tells what the others do to it.
+ */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { Daemon, makeKey, type PeerSettings } from "./daemon.ts";
+import { type Lab, wire } from "./lab.ts";
+import { residentMiB } from "./proc.ts";
+import { ROOT, until } from "./process.ts";
+import { PORT, TUN } from "./topology.ts";
+import { Ping, percentileMs } from "./traffic.ts";
+
+const HUB = "192.0.2.1";
+const OUTER = "198.18.0.0/16";
+const NETWORK = "10.80.0.0/16";
+const HUB_INNER = "10.80.255.1";
+const CANARY_INNER = "10.80.255.2";
+
+export interface CrowdSite {
+  /** Base64 without what makes a group's key one. */
+  readonly key: string;
+  readonly isInGroup: boolean;
+  readonly outer: string;
+  readonly inner: string;
+}
+
+/** What the agent is told. */
+export interface CrowdOrder {
+  readonly hub: { readonly address: string; readonly port: number; readonly network: string };
+  readonly sites: readonly CrowdSite[];
+}
+
+/** What it says. */
+export interface CrowdReport {
+  /** Sites with a session. */
+  readonly up: number;
+}
+
+export interface CrowdFigures {
+  /** From the start of the sites until the hub shows all of them up, milliseconds. */
+  readonly upMs: number;
+  /** Pings at 10 ms through the hub's engine meanwhile. */
+  readonly pingP50Ms: number;
+  readonly pingP99Ms: number;
+  readonly lostPings: number;
+  readonly hubMiB: number;
+  /** Inner addresses that the hub has learned. */
+  readonly addresses: number;
+}
+
+/** Starts `pairs` sites with a key each and `nodes` of one group, all at once. */
+export async function startCrowd(lab: Lab, pairs: number, nodes: number): Promise<CrowdFigures> {
+  const [host, crowd, other] = [lab.addHost("hub"), lab.addHost("crowd"), lab.addHost("canary")];
+  wire(
+    { host, device: "eth0", addresses: [`${HUB}/24`] },
+    { host: crowd, device: "eth0", addresses: ["192.0.2.2/24"] },
+  );
+  wire(
+    { host, device: "eth1", addresses: ["203.0.113.1/24"] },
+    { host: other, device: "eth0", addresses: ["203.0.113.2/24"] },
+  );
+  crowd.ip("route", "add", "local", OUTER, "dev", "lo");
+  host.ip("route", "add", OUTER, "via", "192.0.2.2");
+  const groupKey = randomBytes(32).toString("base64");
+  const sites = Array.from({ length: pairs + nodes }, (_, index) => ({
+    key: index < pairs ? randomBytes(32).toString("base64") : groupKey,
+    isInGroup: index >= pairs,
+    outer: `198.18.${index >> 8}.${index & 0xff}`,
+    inner: `10.80.${index >> 8}.${index & 0xff}`,
+  }));
+  const canaryKey = await makeKey(host.dir);
+  const { hub, canary } = daemons(host, other, canaryKey, groupKey, sites);
+  await hub.start();
+  await canary.start();
+  await canary.waitUp();
+
+  const agent = join(ROOT, "scripts/netns/crowd-agent.ts");
+  const child = crowd.start([process.execPath, "--import", "tsx", agent], { hasChannel: true });
+  await new Promise((resolve) => child.process.once("message", resolve));
+  const ping = new Ping(other, HUB_INNER, 0.01);
+  const order: CrowdOrder = { hub: { address: HUB, port: PORT, network: NETWORK }, sites };
+  const started = performance.now();
+  child.process.send(order);
+  const isUp = new Promise<void>((resolve) => {
+    child.process.on("message", ({ up }: CrowdReport) => {
+      if (up === sites.length) resolve();
+    });
+  });
+  await Promise.race([isUp, child.ended]);
+  // A site believes its RESP; the hub has the last word.
+  const status = await until("every site is up", 60_000, async () => {
+    const { peers } = await hub.status();
+    const up = peers.filter(({ state }) => state === "up").length;
+    return up === sites.length + 1 ? await hub.status() : undefined;
+  });
+  const upMs = performance.now() - started;
+  const { sent, received, replies } = await ping.stop();
+  return {
+    upMs,
+    pingP50Ms: percentileMs(replies, 0.5),
+    pingP99Ms: percentileMs(replies, 0.99),
+    lostPings: sent - received,
+    hubMiB: residentMiB(hub.child.pid),
+    addresses: status.peers.flatMap(({ addresses }) => addresses).length,
+  };
+}
+
+function daemons(
+  host: Daemon["host"],
+  other: Daemon["host"],
+  canaryKey: string,
+  groupKey: string,
+  sites: readonly CrowdSite[],
+): { readonly hub: Daemon; readonly canary: Daemon } {
+  const common = { device: TUN, listen: `0.0.0.0:${PORT}` };
+  const pairs = sites.filter(({ isInGroup }) => !isInGroup);
+  const peers: PeerSettings[] = [
+    { name: "canary", keyFile: canaryKey, allowedIps: [`${CANARY_INNER}/32`] },
+    { name: "branch", key: `group:${groupKey}`, learn: true, allowedIps: [NETWORK] },
+    ...pairs.map(({ key, inner }, index) => {
+      return { name: `site${index}`, key, allowedIps: [`${inner}/32`] };
+    }),
+  ];
+  const endpoint = `203.0.113.1:${PORT}`;
+  const hubPeer = { name: "hub", keyFile: canaryKey, endpoint, allowedIps: [NETWORK] };
+  return {
+    hub: new Daemon(host, { ...common, addresses: [`${HUB_INNER}/16`], peers }),
+    canary: new Daemon(other, {
+      ...common,
+      addresses: [`${CANARY_INNER}/16`],
+      peers: [hubPeer],
+    }),
+  };
+}
