@@ -71,8 +71,9 @@ export class Receiver {
   readonly #counters: Float64Array;
   /** The session of each open row; undefined behind the last. */
   readonly #sessions: (Session | undefined)[] = [];
-  /** Open rows in use. */
+  /** Open rows in use, and the datagrams in them, for each of which a packet must find room. */
   #openCount = 0;
+  #openDatagrams = 0;
   readonly #handshakes: SetAside;
   readonly #deliverer: Deliverer;
   readonly #hearing: Hearing;
@@ -100,6 +101,7 @@ export class Receiver {
     const { rows, count } = this.#datagrams;
     this.#deliverer.begin(now);
     this.#openCount = 0;
+    this.#openDatagrams = 0;
     this.#handshakes.count = 0;
     for (let row = 0; row < count; row++) this.#sortMessage(rows, row * MESSAGE_FIELDS, now);
     if (this.#openCount > 0) this.#openBatch(now);
@@ -147,15 +149,16 @@ export class Receiver {
   #sortRun(offset: number, size: number, end: number, base: number, now: Instant): number {
     const view = this.#view;
     if (offset + 2 * size > end || size < DATA_OVERHEAD) return 0;
-    if (view.getInt32(offset) !== DATA_START || !this.#hasRoom()) return 0;
+    if (view.getInt32(offset) !== DATA_START) return 0;
     const session = this.#sessionOf(view.getUint32(offset + DATA.receiverIndex, true));
     const counter = readUint64(view, offset + DATA.counter);
     if (!session?.isUsable(now) || counter <= session.window.highest) return 0;
     if (this.#isFromElsewhere(session, base)) return 0;
-    const count = countingOn(view, offset, size, end);
+    const count = Math.min(countingOn(view, offset, size, end), this.#room());
     if (count < 2 || counter + count > HIGHEST_COUNTER) return 0;
     this.#addOpen(session, offset, count * size, base, false);
     this.#opens[(this.#openCount - 1) * OPEN_FIELDS + OPEN.SEGMENT] = size;
+    this.#openDatagrams += count - 1;
     return count;
   }
 
@@ -185,7 +188,7 @@ export class Receiver {
     if (counter >= HIGHEST_COUNTER) return "bad_counter";
     if (!session.isUsable(now)) return "expired_session";
     if (!session.window.check(counter)) return "replayed";
-    if (!this.#hasRoom()) return "no_room";
+    if (this.#room() === 0) return "no_room";
     const isPrepaid = this.#isFromElsewhere(session, base);
     const limit = isPrepaid ? this.#prepay(base, now) : undefined;
     if (limit !== undefined) return limit;
@@ -193,8 +196,9 @@ export class Receiver {
     return undefined;
   }
 
-  #hasRoom(): boolean {
-    return this.#openCount * OPEN_FIELDS < this.#opens.length;
+  /** Datagrams that may still be opened in this batch. */
+  #room(): number {
+    return this.#counters.length - this.#openDatagrams;
   }
 
   #addOpen(
@@ -214,6 +218,7 @@ export class Receiver {
     this.#sessions[this.#openCount] = session;
     this.#counters[this.#openCount] = readUint64(this.#view, offset + DATA.counter);
     this.#openCount += 1;
+    this.#openDatagrams += 1;
   }
 
   #sessionOf(index: number): Session | undefined {
@@ -267,7 +272,7 @@ export class Receiver {
       if (opened > 0) this.#acceptOpened(session, index, now);
       if (opened * this.#sizeOf(open) === at(opens, open + OPEN.LENGTH)) return;
       this.#refuseForged(session, base, now);
-      if (!this.#openRest(index, opened + 1)) return;
+      if (!this.#openRest(session, index, opened + 1, now)) return;
     }
   }
 
@@ -277,12 +282,17 @@ export class Receiver {
   }
 
   /** Opens what is left of a row's run behind its first `done` datagrams; false: nothing is. */
-  #openRest(index: number, done: number): boolean {
+  #openRest(session: Session, index: number, done: number, now: Instant): boolean {
     const open = index * OPEN_FIELDS;
     const size = this.#sizeOf(open);
     const row = this.#opens.subarray(open, open + OPEN_FIELDS);
     const left = at(row, OPEN.LENGTH) - done * size;
     if (left <= 0) return false;
+    if (session.isEnded) {
+      const base = at(row, OPEN.MESSAGE);
+      for (let rest = left; rest > 0; rest -= size) this.#refuse("expired_session", base, now);
+      return false;
+    }
     row[OPEN.OFFSET] = at(row, OPEN.OFFSET) + done * size;
     row[OPEN.LENGTH] = left;
     this.#counters[index] = (this.#counters[index] ?? 0) + done;

@@ -283,6 +283,24 @@ describe("sizes at the borders", () => {
     expect(pair.right.delivered).toHaveLength(128 * 64);
   });
 
+  it("of more datagrams than a batch delivers, the rest is dropped, and nothing is written past the rows", () => {
+    const pair = connected({ right: { rows: 1, offloads: "all" } });
+    const run = sealed(pair.leftSite, packets(300, { size: 76 }));
+
+    expect(receiveRun(pair.right, LEFT, run)).toEqual({ no_room: 172 });
+    expect(marksOf(pair.right)).toHaveLength(128);
+  });
+
+  it("what a close in a run leaves behind it is dropped as such, also behind a forged datagram", () => {
+    const pair = connected();
+    const close = Uint8Array.of(3, 0);
+    const run = sealed(pair.leftSite, [close, close, close, close]).map((datagram, index) =>
+      index === 1 ? flipBit(datagram, 8 * 17) : datagram,
+    );
+
+    expect(receiveRun(pair.right, LEFT, run)).toEqual({ forged: 1, expired_session: 2 });
+  });
+
   it("datagrams of one byte in a run as long as a slot are each dropped and charged, and nothing else happens", () => {
     const pair = connected();
     pair.right.receiveRun(EVE, 1, new Uint8Array(65_507));
