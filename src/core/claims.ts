@@ -5,15 +5,17 @@
  *     group.addresses: one address -> a node                who holds it now: the first that brought it
  *
  * A claim on an address that another node holds makes the hub ask the holder, three times in a second; only
- * its silence moves the address. BOUNDED: one contest a holder at a time, and no address in it twice.
+ * its silence moves the address, and its next packet takes it back. A holder that answered is not asked again
+ * for a while, twice as long each time: else who claims without end would catch it in its first short outage.
+ * BOUNDED: one contest a holder at a time, and no address in it twice.
  */
-import { GROUP_ADDRESSES, PROBE_PERIOD_MS, PROBES } from "./constants.ts";
+import { GROUP_ADDRESSES, PROBE_PERIOD_MS, PROBES, REST_MOST_MS } from "./constants.ts";
 import { sendProbe } from "./control.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { isMartian } from "./martian.ts";
 import { holderOf } from "./members.ts";
 import type { Peer } from "./peer.ts";
-import { formatPrefix, type Prefix } from "./prefix.ts";
+import { containsAddress, formatPrefix, type Prefix } from "./prefix.ts";
 import type { State } from "./state.ts";
 import { after, type Instant } from "./time.ts";
 
@@ -29,10 +31,17 @@ export function mayBring(
   const { routes } = state;
   const owner = family === 4 ? routes.lookup4(arena, offset) : routes.lookup6(arena, offset);
   if (owner === peer) {
-    return !peer.hasMartians && isMartian(arena, offset, family) ? "inner_martian" : undefined;
+    const isRefused = isMartian(arena, offset, family) && !isMeant(peer, family, arena, offset);
+    return isRefused ? "inner_martian" : undefined;
   }
   if (owner?.group === undefined || owner.group !== peer.group) return "inner_source";
   return claim(state, peer, family, arena, offset, now);
+}
+
+/** Whether one of the peer's prefixes is of such addresses by name and covers this one. */
+function isMeant(peer: Peer, family: 4 | 6, arena: Uint8Array, offset: number): boolean {
+  const address = arena.subarray(offset, offset + (family === 4 ? 4 : 16));
+  return peer.martians.some((prefix) => containsAddress(prefix, address));
 }
 
 /** A node sends with a source that its group's prefixes cover. */
@@ -51,30 +60,57 @@ function claim(
   if (isMartian(arena, offset, family) || isOwn(state, family, arena, offset)) {
     return "inner_source";
   }
-  const prefix = hostPrefix(family, arena, offset);
-  if (holder !== undefined) {
-    membership.refusedClaims += 1;
-    contend(state, holder, node, prefix, now);
-    return "inner_taken";
+  if (holder === undefined) {
+    give(node, hostPrefix(family, arena, offset));
+    return undefined;
   }
-  if (membership.addresses.length >= GROUP_ADDRESSES) return "inner_claims";
-  give(node, prefix);
-  return undefined;
+  if (takeBack(holder, node, family, arena, offset)) return undefined;
+  membership.refusedClaims += 1;
+  contend(state, holder, node, family, arena, offset, now);
+  return "inner_taken";
 }
 
-/** Another node claims an address: its holder is asked, as often as the contest's timer says. */
-function contend(state: State, holder: Peer, by: Peer, prefix: Prefix, now: Instant): void {
+/** A node that lost an address to the holder while it was silent is back: it was the first. */
+function takeBack(
+  holder: Peer,
+  node: Peer,
+  family: 4 | 6,
+  arena: Uint8Array,
+  offset: number,
+): boolean {
+  const takenFrom = holder.membership?.takenFrom;
+  if (takenFrom === undefined || takenFrom.size === 0) return false;
+  const prefix = hostPrefix(family, arena, offset);
+  if (takenFrom.get(formatPrefix(prefix)) !== node) return false;
+  release(holder, prefix);
+  give(node, prefix);
+  return true;
+}
+
+/** Another node claims an address: its holder is asked, unless it answered such a question lately. */
+function contend(
+  state: State,
+  holder: Peer,
+  by: Peer,
+  family: 4 | 6,
+  arena: Uint8Array,
+  offset: number,
+  now: Instant,
+): void {
   const { membership } = holder;
   if (membership === undefined) return;
-  if (membership.contest === undefined) {
-    membership.contest = { since: now, sent: 0, claims: new Map() };
-    probeHolder(state, holder, now);
-  }
-  const { claims } = membership.contest;
+  const { contest } = membership;
+  if (contest === undefined && now < membership.restUntil) return;
+  const prefix = hostPrefix(family, arena, offset);
   const text = formatPrefix(prefix);
-  if (claims.has(text)) return;
-  claims.set(text, { prefix, by });
+  if (contest !== undefined) {
+    if (!contest.claims.has(text)) contest.claims.set(text, { prefix, by });
+    return;
+  }
+  membership.contest = { since: now, sent: 0, claims: new Map([[text, { prefix, by }]]) };
+  // One a contest, however many addresses are claimed in it.
   state.events.push({ kind: "claim", peer: by.name, holder: holder.name, prefix });
+  probeHolder(state, holder, now);
 }
 
 /** The contest's timer is due: another probe, or the end. */
@@ -97,22 +133,36 @@ function decide(state: State, holder: Peer, now: Instant): void {
   const contest = membership?.contest;
   if (membership === undefined || contest === undefined || group === undefined) return;
   membership.contest = undefined;
-  if (holder.lastHeardAt >= contest.since) return;
-  for (const { prefix, by } of contest.claims.values()) {
-    const index = membership.addresses.findIndex((own) => isSamePrefix(own, prefix));
-    if (index === -1) continue;
-    membership.addresses.splice(index, 1);
-    group.addresses.remove(prefix);
-    const mayTake =
-      by.current?.isUsable(now) && (by.membership?.addresses.length ?? 0) < GROUP_ADDRESSES;
-    if (mayTake) give(by, prefix);
+  if (holder.lastHeardAt >= contest.since) {
+    membership.restMs = Math.min(2 * membership.restMs, REST_MOST_MS);
+    membership.restUntil = after(now, membership.restMs);
+    return;
+  }
+  for (const [text, { prefix, by }] of contest.claims) {
+    if (holderOf(group, prefix.family, prefix.bytes, 0) !== holder) continue;
+    release(holder, prefix);
+    if (!by.current?.isUsable(now)) continue;
+    give(by, prefix);
+    by.membership?.takenFrom.set(text, holder);
     state.events.push({ kind: "moved", peer: by.name, holder: holder.name, prefix });
   }
 }
 
+/** BOUNDED: a node that brings more than GROUP_ADDRESSES loses the one that it brought first. */
 function give(node: Peer, prefix: Prefix): void {
+  const addresses = node.membership?.addresses ?? [];
+  const [oldest] = addresses;
+  if (addresses.length >= GROUP_ADDRESSES && oldest !== undefined) release(node, oldest);
   node.group?.addresses.insert(prefix, node);
-  node.membership?.addresses.push(prefix);
+  addresses.push(prefix);
+}
+
+function release(node: Peer, prefix: Prefix): void {
+  const { membership, group } = node;
+  const index = membership?.addresses.findIndex((own) => isSamePrefix(own, prefix)) ?? -1;
+  if (index >= 0) membership?.addresses.splice(index, 1);
+  membership?.takenFrom.delete(formatPrefix(prefix));
+  group?.addresses.remove(prefix);
 }
 
 function isOwn(state: State, family: 4 | 6, arena: Uint8Array, offset: number): boolean {

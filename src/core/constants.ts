@@ -26,6 +26,9 @@ export const GROUP_RESERVE_BURST = 5;
 /** Probes of a holder whose address another node claims, and the wait after each, milliseconds (Groups). */
 export const PROBES = 3;
 export const PROBE_PERIOD_MS = 333;
+/** Rest of a holder that answered, before it is asked again: twice this, then twice as long each time, milliseconds. */
+export const REST_FIRST_MS = 2_000;
+export const REST_MOST_MS = 60_000;
 
 /** Age at which the initiator of the current session starts a new one, milliseconds (Limits). */
 export const REKEY_AFTER_MS = 120_000;
@@ -117,6 +120,9 @@ export const WAITING_BYTES_TOTAL = 16 * 1024 * 1024;
 export const STRANGE_OPENS_PER_SECOND = 5_000;
 /** Share of the total handshake budget that only peers which had a session may use (Limits). */
 export const HANDSHAKE_RESERVED_SHARE = 0.25;
+
+/** Address frames of a session that are looked at: the first confirmation and its repetitions. BOUNDED. */
+export const ADDRESS_FRAMES = 1 + CONFIRM_REPEATS_MS.length;
 
 /**
  * What handshakes may cost in one turn, in Noise opens of some 0.13 ms, and what a Diffie-Hellman with its

@@ -50,6 +50,11 @@ export class Deliverer {
   begin(now: Instant): void {
     this.#now = now;
     this.#joiner.begin();
+    this.forgetSources();
+  }
+
+  /** A control frame was handled, which may have moved an address: what is kept of sources is void. */
+  forgetSources(): void {
     this.#lastPeer = undefined;
     this.#lastOwner = undefined;
   }

@@ -39,7 +39,6 @@ export const DROP_REASONS = {
   inner_source: "inner source address outside the peer's allowed_ips",
   inner_martian: "inner source address that no single host has, such as 127.0.0.1 or fe80::1",
   inner_taken: "inner source address that another node of the group holds",
-  inner_claims: "node of a group brings more addresses than it may",
   // Outbound.
   too_big: "packet from the device longer than the configured mtu",
   no_peer: "no peer for the destination",

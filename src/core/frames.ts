@@ -3,7 +3,7 @@
  */
 import { isRowFrom } from "./address.ts";
 import { mayBring } from "./claims.ts";
-import { GROUP_ADDRESSES } from "./constants.ts";
+import { ADDRESS_FRAMES, GROUP_ADDRESSES } from "./constants.ts";
 import { pathFrame, sealAndQueue } from "./control.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { moveEndpoint } from "./endpoints.ts";
@@ -64,7 +64,7 @@ export function handleFrame(
       closeSession(state, session);
       return undefined;
     case FRAME.ADDRESSES:
-      return receiveAddresses(state, session.peer, frame, now);
+      return receiveAddresses(state, session, frame, now);
     case FRAME.PROBE:
       answer(state, session.peer, probeAnswer(frame), now);
       return undefined;
@@ -100,13 +100,16 @@ function pathResponse(
  */
 function receiveAddresses(
   state: State,
-  peer: Peer,
+  session: Session,
   frame: Uint8Array,
   now: Instant,
 ): DropReason | undefined {
+  const { peer } = session;
   const offsets = addressOffsets(frame);
   if (offsets === undefined) return "bad_control";
-  if (peer.kind !== "node") return undefined;
+  // A member could send nothing else, and each costs as much as 64 packets.
+  session.addressFrames += 1;
+  if (peer.kind !== "node" || session.addressFrames > ADDRESS_FRAMES) return undefined;
   let refused: DropReason | undefined;
   for (const offset of offsets) {
     const family = frame[offset - 1] === 4 ? 4 : 6;

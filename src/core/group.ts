@@ -63,6 +63,11 @@ export interface MembershipOf<Node extends object> {
   /** Inner addresses that it holds. BOUNDED: GROUP_ADDRESSES. */
   readonly addresses: Prefix[];
   contest: ContestOf<Node> | undefined;
+  /** It is not asked again before this, and how long the last rest was, milliseconds. */
+  restUntil: Instant;
+  restMs: number;
+  /** From whom it got addresses that it holds, by the address as text. */
+  readonly takenFrom: Map<string, Node>;
   /** Packets of it that were refused because another node holds their source. */
   refusedClaims: number;
 }

@@ -5,7 +5,7 @@
  * has the key and may say any node id, so the table is bounded, in all and for each source that proved itself.
  */
 import type { Endpoint } from "./address.ts";
-import { GROUP_NODES, GROUP_NODES_PER_SOURCE } from "./constants.ts";
+import { GROUP_NODES, GROUP_NODES_PER_SOURCE, REST_FIRST_MS } from "./constants.ts";
 import type { GroupOf } from "./group.ts";
 import { Peer, type Psk } from "./peer.ts";
 import { drop, type State } from "./state.ts";
@@ -18,38 +18,38 @@ export function originOf(peer: Peer, source: Endpoint): string {
 
 /** Whom a handshake under this key comes from: the pair's peer, the group's node, or the entry of a group that does not know the node. */
 export function knownPeer(psk: Psk, nodeId: Uint8Array): Peer {
-  return psk.peer.group?.nodes.get(keyOf(nodeId)) ?? psk.peer;
+  return psk.peer.group?.nodes.get(keyOf(psk, nodeId)) ?? psk.peer;
 }
 
-/** The same, with a node made where it is new; undefined: the group has no room for it. */
+/** The same, with a node made where it is new; whoever calls has asked `hasRoomFor`. */
 export function admit(
   state: State,
   psk: Psk,
   nodeId: Uint8Array,
   source: Endpoint,
   now: Instant,
-): Peer | undefined {
+): Peer {
   const entry = psk.peer;
   const { group } = entry;
   if (group === undefined) return entry;
-  const known = group.nodes.get(keyOf(nodeId));
+  const known = group.nodes.get(keyOf(psk, nodeId));
   if (known !== undefined) return known;
-  const origin = sourceKey(source);
-  if (group.nodes.size >= GROUP_NODES || nodesFrom(group, origin) >= GROUP_NODES_PER_SOURCE) {
-    return undefined;
-  }
-  const node = makeNode(state, entry, nodeId, origin, now);
-  group.nodes.set(keyOf(nodeId), node);
+  const node = makeNode(state, psk, nodeId, sourceKey(source), now);
+  group.nodes.set(keyOf(psk, nodeId), node);
   return node;
 }
 
-function makeNode(
-  state: State,
-  entry: Peer,
-  nodeId: Uint8Array,
-  source: string,
-  now: Instant,
-): Peer {
+/** Whether the group has room for a node that is not there: in all, and for the source that it proved. */
+export function hasRoomFor(psk: Psk, nodeId: Uint8Array, source: Endpoint): boolean {
+  const { group } = psk.peer;
+  if (group === undefined || group.nodes.has(keyOf(psk, nodeId))) return true;
+  return (
+    group.nodes.size < GROUP_NODES && nodesFrom(group, sourceKey(source)) < GROUP_NODES_PER_SOURCE
+  );
+}
+
+function makeNode(state: State, psk: Psk, nodeId: Uint8Array, source: string, now: Instant): Peer {
+  const entry = psk.peer;
   const options = {
     name: nodeName(entry, nodeId),
     keys: [],
@@ -61,10 +61,13 @@ function makeNode(
   };
   const node = new Peer(options, state.limits, state, now, {
     entry,
-    nodeId: keyOf(nodeId),
+    nodeId: keyOf(psk, nodeId),
     source,
     addresses: [],
     contest: undefined,
+    restUntil: now,
+    restMs: REST_FIRST_MS,
+    takenFrom: new Map(),
     refusedClaims: 0,
   });
   node.psks = entry.psks;
@@ -84,6 +87,7 @@ export function settleNode(state: State, peer: Peer): void {
   if (membership === undefined || group === undefined || peer.current !== undefined) return;
   for (const prefix of membership.addresses) group.addresses.remove(prefix);
   membership.addresses.length = 0;
+  membership.takenFrom.clear();
   membership.contest = undefined;
   if (peer.halfOpen.length > 0) return;
   group.nodes.delete(membership.nodeId);
@@ -134,8 +138,9 @@ function addCounters(entry: Peer, node: Peer): void {
   for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += own[name];
 }
 
-function keyOf(nodeId: Uint8Array): string {
-  return String.fromCharCode(...nodeId);
+/** A node is a key and a node id: who holds an old key is nobody under the new one. */
+function keyOf({ ring }: Psk, nodeId: Uint8Array): string {
+  return ring.fingerprint + String.fromCharCode(...nodeId);
 }
 
 function hex(bytes: Uint8Array): string {

@@ -87,8 +87,8 @@ export class Peer implements Sleeper {
   readonly group: GroupOf<Peer> | undefined;
   readonly membership: Membership | undefined;
   readonly allowedIps: readonly Prefix[];
-  /** Whether a prefix of it is one of addresses that else nobody sends from. */
-  readonly hasMartians: boolean;
+  /** Those of its prefixes that are of addresses which else nobody sends from. */
+  readonly martians: readonly Prefix[];
   readonly hasConfiguredEndpoint: boolean;
   readonly keepaliveSeconds: number;
   readonly roaming: Roaming;
@@ -150,7 +150,7 @@ export class Peer implements Sleeper {
     this.membership = membership;
     this.group = this.kind === "group" ? new GroupOf() : membership?.entry.group;
     this.allowedIps = options.allowedIps;
-    this.hasMartians = options.allowedIps.some(isMartianPrefix);
+    this.martians = options.allowedIps.filter(isMartianPrefix);
     this.hasConfiguredEndpoint = options.hasConfiguredEndpoint;
     this.keepaliveSeconds = options.keepaliveSeconds;
     this.roaming = options.roaming;

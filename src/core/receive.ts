@@ -367,6 +367,7 @@ export class Receiver {
     if (bytes === 0) return;
     const frame = arena.subarray(offset, offset + bytes);
     const reason = handleFrame(this.#state, session, frame, rows, base, now);
+    this.#deliverer.forgetSources();
     if (reason !== undefined) drop(this.#state, reason);
   }
 

@@ -11,6 +11,7 @@ const REFUSED: ReadonlySet<DropReason> = new Set(["source_limited", "open_limite
 /** Refused for want of something of ours, through no fault of the source. */
 const OWN_LIMITS: ReadonlySet<DropReason> = new Set([
   "handshake_budget",
+  "group_full",
   "key_table_full",
   "no_room",
 ]);

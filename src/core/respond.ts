@@ -10,7 +10,7 @@ import { type Endpoint, endpointOfRow, isSameRemote } from "./address.ts";
 import { DEFERRED_INITS, HANDSHAKE_DH_WORK, HANDSHAKE_WORK_PER_TURN } from "./constants.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { handshakePrologue } from "./keys.ts";
-import { admit, knownPeer, originOf, settleNode } from "./members.ts";
+import { admit, hasRoomFor, knownPeer, originOf, settleNode } from "./members.ts";
 import { NoiseResponder } from "./noise.ts";
 import type { Peer, Psk } from "./peer.ts";
 import { MESSAGE, MESSAGE_FIELDS } from "./rows.ts";
@@ -32,6 +32,8 @@ interface Genuine {
   readonly init: Uint8Array;
   readonly psk: Psk;
   readonly source: Endpoint;
+  /** Its source's bucket is empty, and its node's lane was not asked yet. */
+  readonly isLimited: boolean;
 }
 
 /** Handles an INIT of the right size and version. Returns why it was dropped, or undefined. */
@@ -45,17 +47,19 @@ export function receiveInit(
   if (typeof psk === "string") return psk;
   // Else an attacker on the path could join two sites that each think to speak to the hub.
   if (psk.peer.kind === "hub") return "site_init";
-  const genuine = { init, psk, source: endpointOfRow(rows, base) };
+  const genuine = { init, psk, source: endpointOfRow(rows, base), isLimited: false };
   if (psk.seen.has(macOf(init), now)) return repeatAnswer(state, genuine, now);
   if (state.handshakeWork >= HANDSHAKE_WORK_PER_TURN) return deferInit(state, received, now);
   const isLimited = state.sources.isEmpty(rows, base + MESSAGE.REMOTE, now);
-  if (isLimited && !psk.peer.reservedLane.take(now)) return "source_limited";
+  // A group's members share no lane: which node it is shows below.
+  const isOfGroup = psk.peer.group !== undefined;
+  if (isLimited && !isOfGroup && !psk.peer.reservedLane.take(now)) return "source_limited";
   const noise = new NoiseResponder(
     state.crypto,
     psk.ring.noise,
     handshakePrologue(init, psk.ring.isGroup),
   );
-  const fault = proceed(state, genuine, noise, now);
+  const fault = proceed(state, { ...genuine, isLimited: isLimited && isOfGroup }, noise, now);
   noise.wipe();
   return fault;
 }
@@ -107,7 +111,9 @@ function findPsk(state: State, init: Uint8Array): Psk | DropReason {
 /** The same INIT again draws what it drew before, a bounded number of times. */
 function repeatAnswer(state: State, genuine: Genuine, now: Instant): DropReason | undefined {
   const { init, psk, source } = genuine;
-  const drawn = psk.seen.repeat(macOf(init), isPeerEndpoint(psk.peer, source));
+  const nodeId = psk.seen.nodeOf(macOf(init));
+  const peer = nodeId === undefined ? psk.peer : knownPeer(psk, nodeId);
+  const drawn = psk.seen.repeat(macOf(init), isPeerEndpoint(peer, source));
   if (drawn?.kind === "resp") repeatResp(state, drawn.bytes, source);
   // A cookie is bound to an address: a copy from another address gets one of its own.
   else if (drawn?.kind === "challenge") sendChallenge(state, genuine, drawn.nodeId, now);
@@ -141,6 +147,10 @@ function judge(
   const { init, psk } = genuine;
   const { nodeId } = payload;
   const isOwn = state.crypto.equal(nodeId, state.nodeId);
+  if (genuine.isLimited && !knownPeer(psk, nodeId).reservedLane.take(now)) {
+    psk.seen.remember(macOf(init), { kind: "nothing" }, now);
+    return "source_limited";
+  }
   if (!isOwn && !isFresh(state, genuine, payload, now)) {
     psk.seen.remember(macOf(init), { kind: "challenge", nodeId }, now);
     sendChallenge(state, genuine, nodeId, now);
@@ -172,6 +182,7 @@ function limitFault(
 ): DropReason | undefined {
   const { floors } = psk;
   const peer = knownPeer(psk, payload.nodeId);
+  if (!hasRoomFor(psk, payload.nodeId, source)) return "group_full";
   if (isStampOrdered(psk, payload) && hasNewerHalfOpen(state, peer, payload)) return "old_stamp";
   const { group } = peer;
   const origin = originOf(peer, source);
@@ -207,7 +218,6 @@ function answer(
 ): DropReason | undefined {
   const { init, psk, source } = genuine;
   const peer = admit(state, psk, payload.nodeId, source, now);
-  if (peer === undefined) return "group_full";
   const initiatorIndex = viewOf(init).getUint32(INIT.senderIndex, true);
   const resp = newResp(freshIndex(state), initiatorIndex);
   const { nodeId, mtu } = state;
@@ -239,7 +249,7 @@ function answer(
   resp.set(second.message, RESP.ephemeral);
   const macParts = [resp.subarray(0, RESP.mac), macOf(init)];
   resp.set(state.crypto.blake2b(RESP.SIZE - RESP.mac, macParts, psk.ring.mac), RESP.mac);
-  psk.seen.remember(macOf(init), { kind: "resp", bytes: resp }, now);
+  psk.seen.remember(macOf(init), { kind: "resp", bytes: resp, nodeId: payload.nodeId }, now);
   peer.counters.handshakesAnswered += 1;
   transmit(state, resp, source);
   return undefined;

@@ -15,7 +15,7 @@ import { after, type Instant } from "./time.ts";
 
 /** What an INIT drew: the bytes of a RESP, a CHALLENGE (made anew for each source, for this node), or nothing. */
 export type Drawn =
-  | { readonly kind: "resp"; readonly bytes: Uint8Array }
+  | { readonly kind: "resp"; readonly bytes: Uint8Array; readonly nodeId: Uint8Array }
   | { readonly kind: "challenge"; readonly nodeId: Uint8Array }
   | { readonly kind: "nothing" };
 
@@ -43,6 +43,12 @@ export class SeenInits {
     const oldest = this.#seen.keys().next();
     if (this.#seen.size >= SEEN_INITS && !oldest.done) this.#seen.delete(oldest.value);
     this.#seen.set(keyOf(mac), { drawn, until: after(now, SEEN_INIT_MS), answersUsed: 0 });
+  }
+
+  /** The node that sent the INIT; undefined: it drew nothing, or was not seen. */
+  nodeOf(mac: Uint8Array): Uint8Array | undefined {
+    const drawn = this.#seen.get(keyOf(mac))?.drawn;
+    return drawn === undefined || drawn.kind === "nothing" ? undefined : drawn.nodeId;
   }
 
   /** What the INIT draws once more, or undefined: its answers are used up. */

@@ -53,6 +53,8 @@ export class SessionOf<Owner> {
   failedOpens = 0;
   /** Datagrams opened and committed. */
   receivedPackets = 0;
+  /** Address frames taken from a node of a group. */
+  addressFrames = 0;
   isConfirmed = false;
   isEnded = false;
   /** When the first data of the other side opened; undefined: nothing was heard on it. */

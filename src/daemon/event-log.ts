@@ -13,6 +13,8 @@ import { RateLimit } from "./rate-limit.ts";
 /** Log lines a minute about strangers, all addresses together. */
 export const STRANGER_LINES_PER_MINUTE = 10;
 
+/** Log lines a minute about nodes of groups that come, move and go. */
+const NODE_LINES_PER_MINUTE = 120;
 /** Log lines a minute about addresses that two nodes of a group want. */
 const CLAIM_LINES_PER_MINUTE = 10;
 
@@ -35,11 +37,27 @@ const DOWN_REASONS: Readonly<Record<EventOf<"down">["reason"], string>> = {
 
 /** Turns events into lines; remembers how many strangers it reported. */
 export class EventLog {
+  readonly #nodes = new RateLimit(NODE_LINES_PER_MINUTE);
   readonly #claims = new RateLimit(CLAIM_LINES_PER_MINUTE);
   readonly #strangers = new RateLimit(STRANGER_LINES_PER_MINUTE);
 
   /** The lines for one event; none where the limit is reached. */
   lines(event: TunnelEvent, nowMs: number): readonly LogLine[] {
+    const lines = this.#allLines(event, nowMs);
+    const isOfNode = "peer" in event && event.peer.includes("/");
+    return isOfNode && !("holder" in event) ? this.#nodeLines(lines, nowMs) : lines;
+  }
+
+  /** A member of a group can bring and take away as many nodes as it likes. */
+  #nodeLines(lines: readonly LogLine[], nowMs: number): readonly LogLine[] {
+    if (lines.every(({ level }) => level === "debug")) return lines;
+    const { isAllowed, suppressed } = this.#nodes.take(nowMs);
+    const message = `${suppressed} more lines about nodes of groups`;
+    const rest: LogLine[] = suppressed === 0 ? [] : [{ level: "info", message, fields: {} }];
+    return isAllowed ? [...rest, ...lines] : rest;
+  }
+
+  #allLines(event: TunnelEvent, nowMs: number): readonly LogLine[] {
     switch (event.kind) {
       case "session":
         return [sessionLine(event)];

@@ -55,7 +55,7 @@ describe("floors", () => {
 describe("seen INITs", () => {
   it("repeat what was drawn, but keep one answer for the peer's endpoint", () => {
     const seen = new SeenInits();
-    const drawn = { kind: "resp", bytes: Uint8Array.of(1) } as const;
+    const drawn = { kind: "resp", nodeId: new Uint8Array(16), bytes: Uint8Array.of(1) } as const;
     seen.remember(bytes16(1), drawn, START);
 
     const anywhere = Array.from({ length: 5 }, () => seen.repeat(bytes16(1), false));

@@ -144,6 +144,23 @@ function texts(log: EventLog, event: TunnelEvent, nowMs: number): string[] {
   return log.lines(event, nowMs).map(({ level, message }) => `${level} ${message}`);
 }
 
+it("lines about nodes of groups are limited in all, and those of configured peers are not", () => {
+  const log = new EventLog();
+  const event = (peer: string): TunnelEvent => {
+    const rest = { isNew: true, isInitiator: false, fingerprint: "0badc0de", endpoint: undefined };
+    return { kind: "session", peer, ...rest };
+  };
+  const up = (peer: string) => log.lines(event(peer), 0);
+  const nodes = Array.from({ length: 500 }, (_, index) => up(`branch/${index}`)).flat();
+  expect(nodes).toHaveLength(120);
+  expect(up("b")).toHaveLength(1);
+  const later = log.lines(event("branch/501"), 60_000);
+  expect(later.map(({ message }) => message)).toEqual([
+    "380 more lines about nodes of groups",
+    expect.stringContaining("peer branch/501 is up"),
+  ]);
+});
+
 function session(changes: {
   readonly isNew: boolean;
   readonly endpoint?: PlainEndpoint;

@@ -98,9 +98,10 @@ describe("a claim on an address that another node holds", () => {
     const claimant = nodesOf(hub).find(({ refusedClaims }) => refusedClaims > 90);
     expect(eventsOf(hub, "claim").at(0)).toMatchObject({ peer: claimant?.name });
     expect(eventsOf(hub, "moved")).toEqual([]);
-    // At most three probes a second, whatever is claimed.
+    // Three probes a contest, and each rests twice as long as the one before: at 0, 5 and 14 s.
     const [first] = nodesOf(hub);
-    expect(first?.counters.keepalivesSent).toBeLessThanOrEqual(33);
+    expect(first?.counters.keepalivesSent).toBeLessThanOrEqual(7);
+    expect(eventsOf(hub, "claim").length).toBeLessThanOrEqual(2);
   });
 
   it("moves it when the holder does not answer for a second", () => {
@@ -122,6 +123,50 @@ describe("a claim on an address that another node holds", () => {
     expect(took).toBeLessThan(1_300);
     expect(hub.delivered.length).toBeGreaterThan(0);
     expect(eventsOf(hub, "moved")).toHaveLength(1);
+  });
+
+  it("does not take it in a short outage from one who has shown to be there", () => {
+    const group = newGroup();
+    bringUp(group);
+    const { hub, world, sites } = group;
+    world.every(100, () => say(at(sites[0]), innerOf(1)));
+    world.every(100, () => say(at(sites[1]), innerOf(1)));
+    world.advance(60_000);
+    world.eve.withhold = ({ by, to }) => by === "site1" || to.ip === "192.0.2.1";
+    world.advance(1_400);
+    world.eve.withhold = () => false;
+    world.advance(1_000);
+    expect(holder(hub, innerOf(1))).toBe("192.0.2.1");
+  });
+
+  it("gives it back to the one that was there first, when that is heard again", () => {
+    const group = newGroup();
+    bringUp(group);
+    const { hub, world, sites } = group;
+    at(sites[0]).host.isFrozen = true;
+    const stop = world.every(100, () => say(at(sites[1]), innerOf(1)));
+    world.until("the address moves", () => holder(hub, innerOf(1)) === "192.0.2.2", 3e3);
+    at(sites[0]).host.isFrozen = false;
+    say(at(sites[0]), innerOf(1));
+    world.advance(2_000);
+    stop();
+
+    expect(holder(hub, innerOf(1))).toBe("192.0.2.1");
+    expect(eventsOf(hub, "moved")).toHaveLength(1);
+  });
+
+  it("leaves it to nobody when the claimant is gone too, and says no more", () => {
+    const group = newGroup();
+    bringUp(group);
+    const { hub, world, sites } = group;
+    at(sites[0]).host.isFrozen = true;
+    say(at(sites[1]), innerOf(1));
+    world.advance(300);
+    at(sites[1]).host.act((tunnel, now) => tunnel.close(now));
+    world.advance(2_000);
+
+    expect(holder(hub, innerOf(1))).toBe("nobody");
+    expect(eventsOf(hub, "moved")).toEqual([]);
   });
 
   it("succeeds at once when the holder has closed", () => {
@@ -233,13 +278,16 @@ describe("nobody can bring", () => {
     expect(dropsOf(hub).inner_source).toBe(2);
   });
 
-  it(`more than ${GROUP_ADDRESSES} addresses`, () => {
+  it(`more than ${GROUP_ADDRESSES} addresses: the one it brought first goes`, () => {
     const group = newGroup({ sites: 1 });
     bringUp(group);
     for (let n = 0; n < 100; n++) say(at(group.sites[0]), `10.77.3.${n + 1}`);
     group.world.advance(200);
-    expect(nodesOf(group.hub)[0]?.addresses).toHaveLength(GROUP_ADDRESSES);
-    expect(dropsOf(group.hub).inner_claims).toBe(100 - (GROUP_ADDRESSES - 1));
+
+    const held = nodesOf(group.hub)[0]?.addresses.map(({ bytes }) => bytes.join("."));
+    expect(held).toEqual(Array.from({ length: 64 }, (_, n) => `10.77.3.${n + 37}`));
+    expect(group.hub.delivered).toHaveLength(100);
+    expect(holder(group.hub, innerOf(1))).toBe("nobody");
   });
 });
 
@@ -320,6 +368,73 @@ describe("a member that does what it likes", () => {
 
     expect(Math.max(...took)).toBeLessThan(1_000);
     expect(dropsOf(hub).handshake_budget).toBeGreaterThan(1_000);
+  });
+});
+
+describe("a handshake of a known node", () => {
+  it("draws its RESP again, though an outsider raced copies of it: one answer is kept for the node", () => {
+    const group = newGroup();
+    bringUp(group);
+    const { world, sites } = group;
+    world.eve.withhold = ({ by }) => by === "site1";
+    at(sites[0]).host.act((tunnel, now) => tunnel.rekey("hub", now));
+    world.advance(20);
+    world.eve.withhold = () => false;
+    const init = at(world.eve.sentBy("site1", TYPE.INIT).at(-1));
+    const mark = world.eve.mark();
+    for (let copy = 0; copy < 4; copy++) {
+      world.eve.replay(init, { ip: "203.0.113.9", port: 1000 + copy });
+      world.advance(1);
+    }
+    world.eve.replay(init);
+    world.advance(5);
+
+    const answers = world.eve.since(mark, TYPE.RESP).map(({ to }) => to.ip);
+    expect(answers.filter((ip) => ip === "192.0.2.1")).toHaveLength(1);
+  });
+
+  it("gets through a flood from its own address, whatever another member does", () => {
+    const group = newGroup({ crypto: "stub" });
+    bringUp(group);
+    const { world, hub, sites } = group;
+    world.eve.isRecording = false;
+    const junk = new Uint8Array(120).fill(1).with(1, 1);
+    world.every(10, () => {
+      for (let n = 0; n < 8; n++) {
+        for (const site of [1, 2])
+          world.eve.inject(RIGHT, junk, { ip: `192.0.2.${site}`, port: 5 });
+      }
+    });
+    world.every(5, () => at(sites[1]).host.restart());
+    world.advance(2_000);
+    for (let round = 0; round < 3; round++) {
+      at(sites[0]).host.restart();
+      hub.delivered.length = 0;
+      const stop = world.every(20, () => say(at(sites[0]), innerOf(1)));
+      const took = world.until("the site is back", () => hub.delivered.length > 0, 20_000);
+      stop();
+      expect(took).toBeLessThan(1_500);
+      world.advance(500);
+    }
+  });
+
+  it("refused for want of room is refused once: copies of it cost and take nothing", () => {
+    const group = newGroup({ sites: 0, crypto: "stub" });
+    const { world, hub } = group;
+    const nat = world.nat({ ip: "203.0.113.5" });
+    for (let index = 0; index < GROUP_NODES_PER_SOURCE; index++) {
+      group.addOne(index + 1, { addresses: [`10.0.${index >> 8}.${index & 0xff}`], nat });
+    }
+    world.advance(30_000);
+    expect(nodesOf(hub)).toHaveLength(GROUP_NODES_PER_SOURCE);
+    group.addOne(999, { addresses: ["10.0.9.9"], nat });
+    world.until("it is refused", () => (dropsOf(hub).group_full ?? 0) > 0, 5_000);
+    const before = dropsOf(hub).group_full ?? 0;
+    const init = at(world.eve.sentBy("site999", TYPE.INIT).at(-1));
+    for (let copy = 0; copy < 50; copy++) world.eve.replay(init);
+    world.advance(1);
+
+    expect(dropsOf(hub).group_full).toBeLessThanOrEqual(before + 1);
   });
 });
 

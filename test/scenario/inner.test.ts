@@ -86,6 +86,15 @@ describe("an inner source", () => {
     expect(pair.right.delivered).toHaveLength(1);
   });
 
+  it("127.0.0.1 does not come in because another such block is among the prefixes by name", () => {
+    const allowedIps = ["0.0.0.0/0", "::/0", "169.254.7.0/24"];
+    const pair = connected({ rightPeer: { allowedIps } });
+
+    const packets = ["127.0.0.1", "169.254.7.1"].map((source) => innerUdp(source, INNER.right));
+    expect(sendForged(pair, packets)).toEqual({ inner_martian: 1 });
+    expect(pair.right.delivered.map(({ bytes }) => bytes)).toEqual(packets.slice(1));
+  });
+
   it.each(["127.0.0.1", "0.0.0.1", "100.64.0.1"])(
     "%s does not come in by a wide prefix whose ends are such addresses",
     (source) => {
