@@ -1,7 +1,7 @@
 /**
  * A learned group as its hub holds it: nodes under one key, and the inner addresses that each brought.
  *
- * The record only; what happens to nodes and addresses is in members.ts. `Node` is the peer: peer.ts closes
+ * The record only; what happens to nodes is in members.ts, to addresses in claims.ts. `Node` is the peer: peer.ts closes
  * the circle, so that no file imports in one.
  */
 import {
@@ -17,7 +17,7 @@ import type { Instant } from "./time.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 export class GroupOf<Node extends object> {
-  /** By node id as text. BOUNDED: GROUP_NODES. */
+  /** By key and node id as text. BOUNDED: GROUP_NODES. */
   readonly nodes = new Map<string, Node>();
   /** Learned inner addresses, each as a prefix of full length. BOUNDED: GROUP_ADDRESSES a node. */
   readonly addresses = new RouteTable<Node>();

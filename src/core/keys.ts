@@ -138,6 +138,7 @@ function encodeBase64(bytes: Uint8Array): string {
   return text.slice(0, text.length - padding) + "=".repeat(padding);
 }
 
-function hex(bytes: Uint8Array): string {
+/** Lower-case hex digits, two a byte. */
+export function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -5,9 +5,10 @@
  * covers all of them and means none of them.
  */
 import { type Prefix, parsePrefix, prefixesOverlap } from "./prefix.ts";
+import { RouteTable } from "./routes.ts";
 
-/** The blocks that `isMartian` knows; the mapped one has no text that `parsePrefix` takes. */
-const BLOCKS: readonly Prefix[] = [
+/** "This" network, loopback, link-local, multicast and reserved. */
+const TEXTS = [
   "0.0.0.0/8",
   "127.0.0.0/8",
   "169.254.0.0/16",
@@ -15,34 +16,28 @@ const BLOCKS: readonly Prefix[] = [
   "::/96",
   "fe80::/10",
   "ff00::/8",
-].flatMap((text) => {
+];
+/** ::ffff:0:0/96, which has no text that `parsePrefix` takes. */
+const MAPPED: Prefix = {
+  family: 6,
+  bytes: Uint8Array.from({ length: 16 }, (_, index) => (index === 10 || index === 11 ? 0xff : 0)),
+  length: 96,
+};
+const BLOCKS: readonly Prefix[] = TEXTS.flatMap((text) => {
   const parsed = parsePrefix(text);
   return "prefix" in parsed ? [parsed.prefix] : [];
-});
+}).concat(MAPPED);
+
+const table = new RouteTable<Prefix>();
+for (const block of BLOCKS) table.insert(block, block);
 
 /** Whether a prefix lies in one of the blocks as a whole: whoever configures it means it. */
 export function isMartianPrefix(prefix: Prefix): boolean {
   return BLOCKS.some((block) => prefix.length >= block.length && prefixesOverlap(block, prefix));
 }
 
-/** An IPv4 or IPv6 address at `offset`: "this" network, loopback, link-local, multicast, reserved, IPv4-mapped. */
+/** Whether the IPv4 or IPv6 address at `offset` lies in one of the blocks. */
 export function isMartian(bytes: Uint8Array, offset: number, family: 4 | 6): boolean {
-  return family === 4 ? isMartian4(bytes, offset) : isMartian6(bytes, offset);
-}
-
-/** 0/8, 127/8, 169.254/16, 224/4, 240/4. */
-function isMartian4(bytes: Uint8Array, offset: number): boolean {
-  const first = bytes[offset] ?? 0;
-  if (first === 0 || first === 127 || first >= 224) return true;
-  return first === 169 && bytes[offset + 1] === 254;
-}
-
-/** ::/96 (::, ::1 and IPv4-compatible), ::ffff:0:0/96, fe80::/10, ff00::/8. */
-function isMartian6(bytes: Uint8Array, offset: number): boolean {
-  const first = bytes[offset] ?? 0;
-  if (first === 0xff) return true;
-  if (first === 0xfe && ((bytes[offset + 1] ?? 0) & 0xc0) === 0x80) return true;
-  for (let at = offset; at < offset + 10; at++) if (bytes[at] !== 0) return false;
-  const [high, low] = [bytes[offset + 10], bytes[offset + 11]];
-  return (high === 0 && low === 0) || (high === 0xff && low === 0xff);
+  const block = family === 4 ? table.lookup4(bytes, offset) : table.lookup6(bytes, offset);
+  return block !== undefined;
 }

@@ -7,6 +7,7 @@
 import type { Endpoint } from "./address.ts";
 import { GROUP_NODES, GROUP_NODES_PER_SOURCE, REST_FIRST_MS } from "./constants.ts";
 import type { GroupOf } from "./group.ts";
+import { hex } from "./keys.ts";
 import { Peer, type Psk } from "./peer.ts";
 import { drop, type State } from "./state.ts";
 import type { Instant } from "./time.ts";
@@ -141,8 +142,4 @@ function addCounters(entry: Peer, node: Peer): void {
 /** A node is a key and a node id: who holds an old key is nobody under the new one. */
 function keyOf({ ring }: Psk, nodeId: Uint8Array): string {
   return ring.fingerprint + String.fromCharCode(...nodeId);
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -148,7 +148,7 @@ export class Receiver {
    */
   #sortRun(offset: number, size: number, end: number, base: number, now: Instant): number {
     const view = this.#view;
-    if (offset + 2 * size > end || size < DATA_OVERHEAD) return 0;
+    if (offset + 2 * size > end || size < DATA_OVERHEAD || this.#room() < 2) return 0;
     if (view.getInt32(offset) !== DATA_START) return 0;
     const session = this.#sessionOf(view.getUint32(offset + DATA.receiverIndex, true));
     const counter = readUint64(view, offset + DATA.counter);
