@@ -14,7 +14,7 @@ import { sendProbe } from "./control.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { isMartian } from "./martian.ts";
 import { holderOf } from "./members.ts";
-import type { Peer } from "./peer.ts";
+import { type Contest, isNode, type Node, type Peer } from "./peer.ts";
 import { containsAddress, formatPrefix, type Prefix } from "./prefix.ts";
 import type { State } from "./state.ts";
 import { after, type Instant } from "./time.ts";
@@ -34,28 +34,26 @@ export function mayBring(
     const isRefused = isMartian(arena, offset, family) && !isMeant(peer, family, arena, offset);
     return isRefused ? "inner_martian" : undefined;
   }
-  if (owner?.group === undefined || owner.group !== peer.group) return "inner_source";
+  if (!isNode(peer) || owner?.group !== peer.group) return "inner_source";
   return claim(state, peer, family, arena, offset, now);
 }
 
 /** Whether one of the peer's prefixes is of such addresses by name and covers this one. */
 function isMeant(peer: Peer, family: 4 | 6, arena: Uint8Array, offset: number): boolean {
-  const address = arena.subarray(offset, offset + (family === 4 ? 4 : 16));
-  return peer.martians.some((prefix) => containsAddress(prefix, address));
+  const { bytes } = hostPrefix(family, arena, offset);
+  return peer.martians.some((prefix) => containsAddress(prefix, bytes));
 }
 
 /** A node sends with a source that its group's prefixes cover. */
 function claim(
   state: State,
-  node: Peer,
+  node: Node,
   family: 4 | 6,
   arena: Uint8Array,
   offset: number,
   now: Instant,
 ): DropReason | undefined {
-  const { membership, group } = node;
-  if (membership === undefined || group === undefined) return "inner_source";
-  const holder = holderOf(group, family, arena, offset);
+  const holder = holderOf(node.group, family, arena, offset);
   if (holder === node) return undefined;
   if (isMartian(arena, offset, family) || isOwn(state, family, arena, offset)) {
     return "inner_source";
@@ -65,21 +63,21 @@ function claim(
     return undefined;
   }
   if (takeBack(holder, node, family, arena, offset)) return undefined;
-  membership.refusedClaims += 1;
+  node.membership.refusedClaims += 1;
   contend(state, holder, node, family, arena, offset, now);
   return "inner_taken";
 }
 
 /** A node that lost an address to the holder while it was silent is back: it was the first. */
 function takeBack(
-  holder: Peer,
-  node: Peer,
+  holder: Node,
+  node: Node,
   family: 4 | 6,
   arena: Uint8Array,
   offset: number,
 ): boolean {
-  const takenFrom = holder.membership?.takenFrom;
-  if (takenFrom === undefined || takenFrom.size === 0) return false;
+  const { takenFrom } = holder.membership;
+  if (takenFrom.size === 0) return false;
   const prefix = hostPrefix(family, arena, offset);
   if (takenFrom.get(formatPrefix(prefix)) !== node) return false;
   release(holder, prefix);
@@ -90,15 +88,14 @@ function takeBack(
 /** Another node claims an address: its holder is asked, unless it answered such a question lately. */
 function contend(
   state: State,
-  holder: Peer,
-  by: Peer,
+  holder: Node,
+  by: Node,
   family: 4 | 6,
   arena: Uint8Array,
   offset: number,
   now: Instant,
 ): void {
   const { membership } = holder;
-  if (membership === undefined) return;
   const { contest } = membership;
   if (contest === undefined && now < membership.restUntil) return;
   const prefix = hostPrefix(family, arena, offset);
@@ -114,11 +111,11 @@ function contend(
 }
 
 /** The contest's timer is due: another probe, or the end. */
-export function probeHolder(state: State, holder: Peer, now: Instant): void {
-  const contest = holder.membership?.contest;
+export function probeHolder(state: State, holder: Node, now: Instant): void {
+  const { contest } = holder.membership;
   if (contest === undefined) return;
   if (contest.sent >= PROBES) {
-    decide(state, holder, now);
+    decide(state, holder, contest, now);
     return;
   }
   contest.sent += 1;
@@ -128,10 +125,8 @@ export function probeHolder(state: State, holder: Peer, now: Instant): void {
 }
 
 /** A holder that was heard since the first probe keeps what it has; a silent one loses what was claimed. */
-function decide(state: State, holder: Peer, now: Instant): void {
+function decide(state: State, holder: Node, contest: Contest, now: Instant): void {
   const { membership, group } = holder;
-  const contest = membership?.contest;
-  if (membership === undefined || contest === undefined || group === undefined) return;
   membership.contest = undefined;
   if (holder.lastHeardAt >= contest.since) {
     membership.restMs = Math.min(2 * membership.restMs, REST_MOST_MS);
@@ -143,33 +138,34 @@ function decide(state: State, holder: Peer, now: Instant): void {
     release(holder, prefix);
     if (!by.current?.isUsable(now)) continue;
     give(by, prefix);
-    by.membership?.takenFrom.set(text, holder);
+    by.membership.takenFrom.set(text, holder);
     state.events.push({ kind: "moved", peer: by.name, holder: holder.name, prefix });
   }
 }
 
 /** BOUNDED: a node that brings more than GROUP_ADDRESSES loses the one that it brought first. */
-function give(node: Peer, prefix: Prefix): void {
-  const addresses = node.membership?.addresses ?? [];
+function give(node: Node, prefix: Prefix): void {
+  const { addresses } = node.membership;
   const [oldest] = addresses;
   if (addresses.length >= GROUP_ADDRESSES && oldest !== undefined) release(node, oldest);
-  node.group?.addresses.insert(prefix, node);
+  node.group.addresses.insert(prefix, node);
   addresses.push(prefix);
 }
 
-function release(node: Peer, prefix: Prefix): void {
-  const { membership, group } = node;
-  const index = membership?.addresses.findIndex((own) => isSamePrefix(own, prefix)) ?? -1;
-  if (index >= 0) membership?.addresses.splice(index, 1);
-  membership?.takenFrom.delete(formatPrefix(prefix));
-  group?.addresses.remove(prefix);
+/** Takes an address from the node that holds it. */
+function release({ membership, group }: Node, prefix: Prefix): void {
+  const { addresses, takenFrom } = membership;
+  addresses.splice(
+    addresses.findIndex(({ bytes }) => isSame(bytes, prefix.bytes)),
+    1,
+  );
+  takenFrom.delete(formatPrefix(prefix));
+  group.addresses.remove(prefix);
 }
 
 function isOwn(state: State, family: 4 | 6, arena: Uint8Array, offset: number): boolean {
-  const length = family === 4 ? 4 : 16;
-  return state.innerAddresses.some(
-    (own) => own.length === length && own.every((byte, index) => arena[offset + index] === byte),
-  );
+  const { bytes } = hostPrefix(family, arena, offset);
+  return state.innerAddresses.some((own) => isSame(own, bytes));
 }
 
 function hostPrefix(family: 4 | 6, arena: Uint8Array, offset: number): Prefix {
@@ -177,6 +173,6 @@ function hostPrefix(family: 4 | 6, arena: Uint8Array, offset: number): Prefix {
   return { family, bytes, length: bytes.length * 8 };
 }
 
-function isSamePrefix(a: Prefix, b: Prefix): boolean {
-  return a.family === b.family && a.bytes.every((byte, index) => byte === b.bytes[index]);
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

@@ -53,9 +53,9 @@ export class SourceShares {
 }
 
 /** What makes a peer a node of a group. */
-export interface MembershipOf<Node extends object> {
+export interface MembershipOf<Entry extends object, Node extends Entry> {
   /** The group's own entry in the configuration. */
-  readonly entry: Node;
+  readonly entry: Entry;
   /** Key in `GroupOf.nodes`. */
   readonly nodeId: string;
   /** Source of its first handshake, which proved it: the bytes that stand for one customer's address. */

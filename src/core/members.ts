@@ -6,9 +6,8 @@
  */
 import type { Endpoint } from "./address.ts";
 import { GROUP_NODES, GROUP_NODES_PER_SOURCE, REST_FIRST_MS } from "./constants.ts";
-import type { GroupOf } from "./group.ts";
 import { hex } from "./keys.ts";
-import { Peer, type Psk } from "./peer.ts";
+import { type Group, isNode, type Node, Peer, type Psk } from "./peer.ts";
 import { drop, type State } from "./state.ts";
 import type { Instant } from "./time.ts";
 
@@ -49,7 +48,7 @@ export function hasRoomFor(psk: Psk, nodeId: Uint8Array, source: Endpoint): bool
   );
 }
 
-function makeNode(state: State, psk: Psk, nodeId: Uint8Array, source: string, now: Instant): Peer {
+function makeNode(state: State, psk: Psk, nodeId: Uint8Array, source: string, now: Instant): Node {
   const entry = psk.peer;
   const options = {
     name: nodeName(entry, nodeId),
@@ -60,7 +59,7 @@ function makeNode(state: State, psk: Psk, nodeId: Uint8Array, source: string, no
     keepaliveSeconds: entry.keepaliveSeconds,
     roaming: entry.roaming,
   };
-  const node = new Peer(options, state.limits, state, now, {
+  const membership = {
     entry,
     nodeId: keyOf(psk, nodeId),
     source,
@@ -68,9 +67,10 @@ function makeNode(state: State, psk: Psk, nodeId: Uint8Array, source: string, no
     contest: undefined,
     restUntil: now,
     restMs: REST_FIRST_MS,
-    takenFrom: new Map(),
+    takenFrom: new Map<string, Node>(),
     refusedClaims: 0,
-  });
+  };
+  const node = new Peer(options, state.limits, state, now, membership) as Node;
   node.psks = entry.psks;
   return node;
 }
@@ -84,8 +84,8 @@ function nodeName({ name, group }: Peer, nodeId: Uint8Array): string {
 
 /** A node that has no session any more gives its addresses back; one that waits for none either is forgotten. */
 export function settleNode(state: State, peer: Peer): void {
+  if (!isNode(peer) || peer.current !== undefined) return;
   const { membership, group } = peer;
-  if (membership === undefined || group === undefined || peer.current !== undefined) return;
   for (const prefix of membership.addresses) group.addresses.remove(prefix);
   membership.addresses.length = 0;
   membership.takenFrom.clear();
@@ -109,20 +109,20 @@ export function* everyPeer(state: State): Generator<Peer> {
 
 /** The node that holds an inner address of the group. */
 export function holderOf(
-  group: GroupOf<Peer>,
+  group: Group,
   family: 4 | 6,
   arena: Uint8Array,
   offset: number,
-): Peer | undefined {
+): Node | undefined {
   return family === 4
     ? group.addresses.lookup4(arena, offset)
     : group.addresses.lookup6(arena, offset);
 }
 
 /** BOUNDED: at most GROUP_NODES are looked at, once for each new node. */
-function nodesFrom(group: GroupOf<Peer>, source: string): number {
+function nodesFrom(group: Group, source: string): number {
   let count = 0;
-  for (const node of group.nodes.values()) if (node.membership?.source === source) count += 1;
+  for (const { membership } of group.nodes.values()) if (membership.source === source) count += 1;
   return count;
 }
 

@@ -7,7 +7,7 @@
 import { type Endpoint, endpointFrom } from "./address.ts";
 import { GROUP_NEWCOMERS_PER_SECOND } from "./constants.ts";
 import { type DeadlineHeap, NOT_IN_HEAP, type Sleeper, TimerTable } from "./deadlines.ts";
-import { GroupOf, type MembershipOf } from "./group.ts";
+import { type ContestOf, GroupOf, type MembershipOf } from "./group.ts";
 import { isMartianPrefix } from "./martian.ts";
 import type { NoiseInitiator } from "./noise.ts";
 import type {
@@ -29,8 +29,11 @@ import { WaitingPackets, type WaitingTotal } from "./waiting.ts";
 /** A key of a peer, and a session with one. */
 export type Psk = PskOf<Peer>;
 export type Session = SessionOf<Peer>;
-/** A node's place in its group. */
-export type Membership = MembershipOf<Peer>;
+/** A node's place in its group, the group, and a peer that has both. */
+export type Membership = MembershipOf<Peer, Node>;
+export type Group = GroupOf<Node>;
+export type Contest = ContestOf<Node>;
+export type Node = Peer & { readonly membership: Membership; readonly group: Group };
 
 /** An own INIT that may still be answered. */
 export interface Pending {
@@ -84,7 +87,7 @@ export class Peer implements Sleeper {
   readonly name: string;
   readonly kind: PeerKind | "node";
   /** Of a group's entry and of each of its nodes: the group. */
-  readonly group: GroupOf<Peer> | undefined;
+  readonly group: Group | undefined;
   readonly membership: Membership | undefined;
   readonly allowedIps: readonly Prefix[];
   /** Those of its prefixes that are of addresses which else nobody sends from. */
@@ -178,6 +181,11 @@ export class Peer implements Sleeper {
   sessions(): Session[] {
     return [this.current, this.previous, ...this.halfOpen].filter((s) => s !== undefined);
   }
+}
+
+/** Whether it was learned under a group's key; a group's own entry is none of its nodes. */
+export function isNode(peer: Peer): peer is Node {
+  return peer.membership !== undefined;
 }
 
 /** A core endpoint from plain data; the local side is left to the kernel. */

@@ -18,11 +18,10 @@ import {
 } from "./constants.ts";
 import type { HandshakeCrypto } from "./crypto.ts";
 import { plainEndpoint } from "./endpoints.ts";
-import type { GroupOf } from "./group.ts";
 import { transportMaterial } from "./keys.ts";
 import { settleNode } from "./members.ts";
 import type { TransportKeys } from "./noise.ts";
-import type { Peer, Psk, Session } from "./peer.ts";
+import type { Group, Peer, Psk, Session } from "./peer.ts";
 import { SessionOf } from "./session.ts";
 import type { State } from "./state.ts";
 import { after, type Instant, NEVER } from "./time.ts";
@@ -88,7 +87,7 @@ export function keepHalfOpen(state: State, session: Session): void {
 }
 
 /** BOUNDED: nodes that a group does not know yet share GROUP_HALF_OPEN half-open sessions. */
-function displaceNewcomers(state: State, group: GroupOf<Peer>): void {
+function displaceNewcomers(state: State, group: Group): void {
   const waiting = [...state.halfOpen].filter(
     (session) => session.peer.group === group && isNewcomer(session),
   );

@@ -3,7 +3,7 @@ import { probeHolder } from "./claims.ts";
 import { sendKeepalive, sendProbe } from "./control.ts";
 import { giveUp, repeatConfirmation, retry, startAttempt } from "./initiate.ts";
 import { armKeepalive } from "./liveness.ts";
-import type { Peer } from "./peer.ts";
+import { isNode, type Peer } from "./peer.ts";
 import { expireSessions } from "./sessions.ts";
 import type { State } from "./state.ts";
 import type { Instant } from "./time.ts";
@@ -31,7 +31,7 @@ function handlePeerTimers(state: State, peer: Peer, now: Instant): void {
   if (timers.takeDue("confirm", now)) repeatConfirmation(state, peer, now);
   if (timers.takeDue("passiveKeepalive", now)) keepalive(state, peer, now);
   if (timers.takeDue("keepalive", now)) configuredKeepalive(state, peer, now);
-  if (timers.takeDue("contest", now)) probeHolder(state, peer, now);
+  if (timers.takeDue("contest", now) && isNode(peer)) probeHolder(state, peer, now);
 }
 
 function keepalive(state: State, peer: Peer, now: Instant): void {

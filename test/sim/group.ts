@@ -34,7 +34,14 @@ export interface GroupOptions {
   /** Peers of the hub beside the group. */
   readonly others?: readonly PeerSpec[];
   readonly group?: Partial<PeerSpec>;
+  /** The hub's own inner addresses; HUB_INNER unless told. */
+  readonly inner?: readonly string[];
   readonly crypto?: "twin" | "stub";
+}
+
+/** Inner IPv6 address of a site. */
+export function inner6Of(number: number): string {
+  return `fd77::${number.toString(16)}`;
 }
 
 /** Inner IPv4 address of a site. */
@@ -55,7 +62,7 @@ export function newGroup(options: GroupOptions = {}): Group {
   const hubSite = addSite(world, {
     name: "hub",
     addresses: [RIGHT.ip],
-    inner: [HUB_INNER],
+    inner: options.inner ?? [HUB_INNER],
     peers: [{ ...group, ...options.group }, ...(options.others ?? [])],
     ...crypto,
   });
