@@ -39,14 +39,14 @@ export class MessageRuns {
     this.#to = undefined;
   }
 
-  /** Adds `length` bytes of datagrams of `size` bytes, the last of which may be shorter. */
-  add(offset: number, length: number, size: number, to: Endpoint): void {
+  /** Adds `length` bytes of datagrams of `size` bytes, the last of which may be shorter; `hops` as in the row. */
+  add(offset: number, length: number, size: number, to: Endpoint, hops = 0): void {
     const end = offset + length;
     for (let from = offset; from < end; ) {
-      const room = this.#roomInLast(from, Math.min(size, end - from), to);
+      const room = this.#roomInLast(from, Math.min(size, end - from), to, hops);
       const bytes = Math.min(room > 0 ? room : this.#most(size) * size, end - from);
       if (room > 0) this.#extend(bytes);
-      else this.#start(from, bytes, Math.min(size, bytes), to);
+      else this.#start(from, bytes, Math.min(size, bytes), to, hops);
       from += bytes;
     }
   }
@@ -58,10 +58,11 @@ export class MessageRuns {
   }
 
   /** Bytes that the last message takes of datagrams of `size` bytes that lie at `offset`; 0: none. */
-  #roomInLast(offset: number, size: number, to: Endpoint): number {
+  #roomInLast(offset: number, size: number, to: Endpoint, hops: number): number {
     const { rows, count } = this.#batch;
     if (count === 0 || this.#to !== to) return 0;
     const base = (count - 1) * MESSAGE_FIELDS;
+    if (at(rows, base + MESSAGE.HOPS) !== hops) return 0;
     const length = at(rows, base + MESSAGE.LENGTH);
     const segment = at(rows, base + MESSAGE.SEGMENT) || length;
     const isClosed = length % segment !== 0 || size > segment;
@@ -78,9 +79,10 @@ export class MessageRuns {
     rows[base + MESSAGE.LENGTH] = length + bytes;
   }
 
-  #start(offset: number, length: number, size: number, to: Endpoint): void {
+  #start(offset: number, length: number, size: number, to: Endpoint, hops: number): void {
     writeMessage(this.#batch, offset, length, to);
     const base = (this.#batch.count - 1) * MESSAGE_FIELDS;
+    this.#batch.rows[base + MESSAGE.HOPS] = hops;
     if (length > size) this.#batch.rows[base + MESSAGE.SEGMENT] = size;
     this.#to = to;
   }
@@ -101,6 +103,7 @@ export function writeMessage(
   rows[base + MESSAGE.STATUS] = 0;
   rows[base + MESSAGE.TOS] = 0;
   rows[base + MESSAGE.FLAGS] = 0;
+  rows[base + MESSAGE.HOPS] = 0;
   writeEndpoint(rows, base, to);
   batch.count += 1;
 }

@@ -35,6 +35,8 @@ export const MESSAGE = {
   TOS: 15,
   /** MESSAGE_DONT_FRAGMENT. */
   FLAGS: 16,
+  /** Send: IPv4 TTL or IPv6 hop limit, 1 to 255; 0: the kernel's default. */
+  HOPS: 17,
 } as const;
 /** Int32 fields a message row occupies. */
 export const MESSAGE_FIELDS = 20;

@@ -170,6 +170,7 @@ static napi_value layout(napi_env env, napi_callback_info info) {
       MESSAGE_DEVICE,
       MESSAGE_TOS,
       MESSAGE_FLAGS,
+      MESSAGE_HOPS,
       MESSAGE_FIELDS,
       MESSAGE_TRUNCATED,
       MESSAGE_DONT_FRAGMENT,

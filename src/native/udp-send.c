@@ -74,10 +74,11 @@ static int prepare_message(struct udp_scratch *udp, size_t at, struct bytes aren
   struct msghdr *header = &udp->header[at].msg_hdr;
   uint8_t *data = slice(arena, row[MESSAGE_OFFSET], row[MESSAGE_LENGTH]);
   int tos = row[MESSAGE_TOS];
+  int hops = row[MESSAGE_HOPS];
   int32_t segment = row[MESSAGE_SEGMENT];
   udp->header[at] = (struct mmsghdr){0};
-  if (data == NULL || tos < 0 || tos > UINT8_MAX || segment < 0 || segment > UINT16_MAX)
-    return -EINVAL;
+  if (data == NULL || tos < 0 || tos > UINT8_MAX || hops < 0 || hops > UINT8_MAX) return -EINVAL;
+  if (segment < 0 || segment > UINT16_MAX) return -EINVAL;
   udp->vector[at] = (struct iovec){data, (size_t)row[MESSAGE_LENGTH]};
   header->msg_iov = &udp->vector[at];
   header->msg_iovlen = 1;
@@ -91,6 +92,9 @@ static int prepare_message(struct udp_scratch *udp, size_t at, struct bytes aren
   /* IP_TOS as control message since Linux 3.13; IPV6_TCLASS since 2.6.14. */
   if (tos != 0 && is_v4) put_control(header, IPPROTO_IP, IP_TOS, &tos, sizeof tos);
   if (tos != 0 && !is_v4) put_control(header, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof tos);
+  /* IP_TTL as control message since Linux 3.13; IPV6_HOPLIMIT since 2.6.14. */
+  if (hops != 0 && is_v4) put_control(header, IPPROTO_IP, IP_TTL, &hops, sizeof hops);
+  if (hops != 0 && !is_v4) put_control(header, IPPROTO_IPV6, IPV6_HOPLIMIT, &hops, sizeof hops);
   if (segment > 0 && segment < row[MESSAGE_LENGTH]) {
     /* UDP_SEGMENT, Linux 4.18: the kernel cuts the message, after routing it once. */
     uint16_t size = (uint16_t)segment;

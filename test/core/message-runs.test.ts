@@ -90,6 +90,20 @@ describe("a run is ended by", () => {
     expect(texts(batch)).toEqual(["0+100", "101+200/100"]);
   });
 
+  it("another hop limit, which each row keeps", () => {
+    const batch = emptyBatch();
+    const runs = begun(batch);
+    runs.add(0, 100, 100, A);
+    runs.add(100, 200, 100, A, 48);
+    runs.add(300, 100, 100, A, 48);
+    runs.add(400, 100, 100, A);
+
+    expect(texts(batch)).toEqual(["0+100", "100+300/100", "400+100"]);
+    expect([0, 1, 2].map((row) => batch.rows[row * MESSAGE_FIELDS + MESSAGE.HOPS])).toEqual([
+      0, 48, 0,
+    ]);
+  });
+
   it("a new batch", () => {
     const batch = emptyBatch();
     const runs = begun(batch);
@@ -240,8 +254,8 @@ it("a row that was used before keeps nothing of what it said", () => {
   runs.add(5, 100, 100, A);
 
   expect([...batch.rows.subarray(0, MESSAGE.REMOTE)]).toEqual([5, 100, 0, 0]);
-  expect([...batch.rows.subarray(MESSAGE.PORT, MESSAGE.FLAGS + 1)]).toEqual([
-    1000, 0, 0, 0, 0, 0, 0, 0, 0,
+  expect([...batch.rows.subarray(MESSAGE.PORT, MESSAGE.HOPS + 1)]).toEqual([
+    1000, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   ]);
 });
 

@@ -67,6 +67,34 @@ export async function dontFragmentV6() {
   };
 }
 
+/** The hop limit of a row, in single datagrams and in each of a run; rows that ask for none have the kernel's. */
+export async function hops() {
+  const tun = native.tunOpen("hops0", 0, new Uint8Array(16));
+  ip("link set hops0 mtu 1500 addrgenmode none up");
+  ip("address add 10.23.0.1/24 dev hops0");
+  ip("address add fd23::1/64 dev hops0 nodad");
+  await pause(50);
+  const through = (at: string, to: string) => {
+    const socket = open(at);
+    readAll(tun);
+    const { status } = send(socket.fd, [
+      { bytes: pattern(100), to, port: 9, hops: 48 },
+      { bytes: pattern(100), to, port: 9 },
+      { bytes: pattern(100), to, port: 9, hops: 1, tos: 0xb9 },
+      { bytes: pattern(200), to, port: 9, hops: 255, segment: 100 },
+    ]);
+    close(socket);
+    return { status, wire: readAll(tun).flatMap(hopLimitOfUdp) };
+  };
+  const facts = {
+    v4: through("0.0.0.0", "10.23.0.2"),
+    dual: through("::", "10.23.0.2"),
+    v6: through("::", "fd23::2"),
+  };
+  native.close(tun);
+  return facts;
+}
+
 /** A forged "fragmentation needed" changes nothing: outer datagrams stay whole. */
 export async function forgedPathMtu() {
   const tun = openTun("pmtu0", "10.22.0.1/24", 1500);
@@ -103,4 +131,11 @@ function readAll(fd: number): Buffer[] {
 function flagsAndOffset(packet: Buffer): string {
   const field = packet.readUInt16BE(6);
   return `${field & 0x4000 ? "DF" : ""}${field & 0x2000 ? "MF" : ""}${(field & 0x1fff) * 8}`;
+}
+
+/** TTL or hop limit of a packet; of others than UDP, which a kernel sends by itself, nothing. */
+function hopLimitOfUdp(packet: Buffer): number[] {
+  const isV6 = packet.readUInt8(0) >> 4 === 6;
+  const isUdp = packet.readUInt8(isV6 ? 6 : 9) === 17;
+  return isUdp ? [packet.readUInt8(isV6 ? 7 : 8)] : [];
 }

@@ -40,3 +40,13 @@ describe("outer fragmentation", () => {
     });
   });
 });
+
+it.each(["v4", "dual", "v6"] as const)(
+  "datagrams leave with the hop limit of their row, or the kernel's (%s)",
+  (socket) => {
+    expect(facts.hops[socket]).toEqual({
+      status: ["0", "0", "0", "0"],
+      wire: [48, 64, 1, 255, 255],
+    });
+  },
+);

@@ -79,6 +79,7 @@ export interface Outgoing {
   readonly tos?: number;
   readonly segment?: number;
   readonly flags?: number;
+  readonly hops?: number;
 }
 
 /** A message batch that holds `list`, one after another. */
@@ -100,6 +101,7 @@ export function outgoing(list: readonly Outgoing[]): MessageBatch {
     row[MESSAGE.DEVICE] = one.device ?? 0;
     row[MESSAGE.TOS] = one.tos ?? 0;
     row[MESSAGE.FLAGS] = one.flags ?? 0;
+    row[MESSAGE.HOPS] = one.hops ?? 0;
     offset += one.bytes.length;
     batch.count++;
   }

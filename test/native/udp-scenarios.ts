@@ -225,7 +225,7 @@ export async function badRows() {
   const v6 = open("::");
   const v4 = open("0.0.0.0");
   const good: Outgoing = { bytes: pattern(4), to: V4_A, port: server.port };
-  const batch = outgoing(Array.from({ length: 14 }, () => good));
+  const batch = outgoing(Array.from({ length: 16 }, () => good));
   const set = (row: number, field: number, value: number) => {
     batch.rows[row * MESSAGE_FIELDS + field] = value;
   };
@@ -239,11 +239,13 @@ export async function badRows() {
   set(8, MESSAGE.TOS, -1);
   set(9, MESSAGE.SEGMENT, -1);
   set(10, MESSAGE.SEGMENT, 65_536);
+  set(13, MESSAGE.HOPS, 256);
+  set(14, MESSAGE.HOPS, -1);
   batch.rows.set(new Int32Array(address(V6_B).buffer), 11 * MESSAGE_FIELDS + MESSAGE.LOCAL);
   batch.rows.set(new Int32Array(address(V6_A).buffer), 12 * MESSAGE_FIELDS + MESSAGE.REMOTE);
   batch.rows.set(new Int32Array(address(V4_B).buffer), 12 * MESSAGE_FIELDS + MESSAGE.LOCAL);
-  const sent = native.udpSend(v6.fd, batch.arena, batch.rows, 14);
-  const status = column(batch.rows, MESSAGE_FIELDS, MESSAGE.STATUS, 14).map(nameOrZero);
+  const sent = native.udpSend(v6.fd, batch.arena, batch.rows, 16);
+  const status = column(batch.rows, MESSAGE_FIELDS, MESSAGE.STATUS, 16).map(nameOrZero);
   const family = send(v4.fd, [{ bytes: pattern(4), to: V6_A, port: server.port }, good]);
   const notOurs = send(v6.fd, [
     { ...good, from: "10.99.0.9" },

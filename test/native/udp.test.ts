@@ -184,7 +184,7 @@ describe("udpSend", () => {
   });
 
   it("fails rows outside the arena or of two families alone, and sends the others", () => {
-    const bad = Array.from({ length: 12 }, () => "EINVAL");
+    const bad = Array.from({ length: 14 }, () => "EINVAL");
     expect(facts.badRows.status).toEqual(["0", ...bad, "0"]);
     expect(facts.badRows.sent).toBe(2);
     expect(facts.badRows.arrived).toBe(3);
