@@ -45,6 +45,7 @@ export interface Settings {
   readonly addresses: readonly string[];
   readonly listen: string;
   readonly mtu?: number;
+  readonly routes?: boolean;
   readonly peers: readonly PeerSettings[];
   readonly offload?: OffloadSettings;
   readonly logLevel?: "info" | "debug";
@@ -58,6 +59,7 @@ function configText(settings: Settings, stateDir: string): string {
     ...assign("address", settings.addresses),
     ...assign("listen", settings.listen),
     ...assign("mtu", settings.mtu),
+    ...assign("routes", settings.routes),
     ...assign("state_dir", stateDir),
   ];
   if (settings.offload !== undefined) {

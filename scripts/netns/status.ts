@@ -17,6 +17,7 @@ export interface StatusPeer {
   readonly counters: {
     readonly inboundPackets: number;
     readonly outboundPackets: number;
+    readonly outboundBytes: number;
     readonly sessions: number;
     readonly endpointMoves: number;
   };

@@ -132,6 +132,12 @@ export const HANDSHAKE_WORK_PER_TURN = 20;
 export const HANDSHAKE_DH_WORK = 6;
 export const DEFERRED_INITS = 256;
 
+/**
+ * Hops that a datagram loses against the datagram of another tunnel that it carries (rule 16): with the usual 64
+ * four tunnels may run one inside another, as many as RFC 2473 §6.6 allows unless told.
+ */
+export const NESTED_HOPS = 16;
+
 /** Datagrams that wait to be sent by `pollTransmit`. BOUNDED: further ones are dropped and counted. */
 export const TRANSMIT_QUEUE = 4_096;
 /** Events that wait to be read. BOUNDED: further ones are counted. */

@@ -8,7 +8,7 @@ import { type Endpoint, remoteBytes } from "./address.ts";
 import { COOKIE_SECRET_MS } from "./constants.ts";
 import type { HandshakeCrypto } from "./crypto.ts";
 import { asciiBytes } from "./noise.ts";
-import type { Psk } from "./peer.ts";
+import type { Peer, Psk } from "./peer.ts";
 import type { Instant } from "./time.ts";
 import { CHALLENGE, EXTENDED_NONCE_BYTES, INIT, newChallenge } from "./wire.ts";
 
@@ -20,6 +20,8 @@ export class CookieJar {
   #secret: Uint8Array;
   #previous: Uint8Array;
   #madeAt: Instant;
+  /** The last CHALLENGE, and whose key it is under. */
+  #last: { readonly message: Uint8Array; readonly peer: Peer } | undefined;
 
   constructor(crypto: HandshakeCrypto, now: Instant) {
     this.#crypto = crypto;
@@ -47,7 +49,13 @@ export class CookieJar {
       this.#crypto.sealExtended(psk.ring.challenge, nonce, mac, cookie),
       CHALLENGE.sealed,
     );
+    this.#last = { message, peer: psk.peer };
     return message;
+  }
+
+  /** Whether a message is the CHALLENGE that was made last, under a key of `peer`. */
+  isLast(peer: Peer, message: Uint8Array): boolean {
+    return this.#last?.peer === peer && this.#crypto.equal(this.#last.message, message);
   }
 
   /** Whether the INIT's cookie_mac was made with the cookie that `source` got from us. */

@@ -43,6 +43,8 @@ export const DROP_REASONS = {
   too_big: "packet from the device longer than the configured mtu",
   no_peer: "no peer for the destination",
   multicast: "multicast that no peer takes",
+  loop: "the tunnel's own datagram: a route leads the peer's endpoint into the tunnel",
+  ring: "datagram of a tunnel in a tunnel, deeper than is meant: their routes lead in a ring",
   no_endpoint: "peer's endpoint is not known",
   queue_full: "waiting for a session, queue full",
   queue_timeout: "no session came up in time",

@@ -21,11 +21,18 @@ export const IPV6_SOURCE = 8;
 export const IPV6_DESTINATION = 24;
 
 /** Offsets of other fields in the IPv4 header. */
-export const IPV4 = { TOTAL_LENGTH: 2, ID: 4, FRAGMENT: 6, TTL: 8, CHECKSUM: 10 } as const;
+export const IPV4 = {
+  TOTAL_LENGTH: 2,
+  ID: 4,
+  FRAGMENT: 6,
+  TTL: 8,
+  PROTOCOL: 9,
+  CHECKSUM: 10,
+} as const;
 /** The 16 bits at FRAGMENT of a whole packet with DF set. */
 export const IPV4_DONT_FRAGMENT = 0x4000;
 /** Offsets of other fields in the IPv6 header. */
-export const IPV6 = { PAYLOAD_LENGTH: 4, NEXT_HEADER: 6 } as const;
+export const IPV6 = { PAYLOAD_LENGTH: 4, NEXT_HEADER: 6, HOP_LIMIT: 7 } as const;
 
 /** IANA protocol number of TCP (RFC 9293). */
 export const TCP = 6;
@@ -61,20 +68,22 @@ export const UDP_HEADER_BYTES = 8;
 /** IANA protocol numbers of the extension headers. */
 const HOP_BY_HOP = 0;
 const ROUTING = 43;
-const FRAGMENT = 44;
+export const IPV6_FRAGMENT = 44;
 const AUTHENTICATION = 51;
 const DESTINATION_OPTIONS = 60;
 
 const EXTENSION_HEADERS: ReadonlySet<number> = new Set([
   HOP_BY_HOP,
   ROUTING,
-  FRAGMENT,
+  IPV6_FRAGMENT,
   AUTHENTICATION,
   DESTINATION_OPTIONS,
 ]);
 
-/** The smallest extension header, and the size of a fragment header. */
+/** The smallest extension header. */
 const MIN_EXTENSION_BYTES = 8;
+/** A fragment header. */
+export const IPV6_FRAGMENT_BYTES = 8;
 /** BOUNDED: extension headers followed. RFC 8200 §4.1 lists six places in its recommended order. */
 const MAX_EXTENSION_HEADERS = 8;
 
@@ -157,7 +166,7 @@ function isHonestIpv6(bytes: Uint8Array, offset: number, length: number): boolea
 }
 
 function readUpperLayer4(bytes: Uint8Array, offset: number, upper: UpperLayer): void {
-  upper.protocol = byteAt(bytes, offset + 9);
+  upper.protocol = byteAt(bytes, offset + IPV4.PROTOCOL);
   upper.start = (byteAt(bytes, offset) & 0x0f) * 4;
   const flags = uint16At(bytes, offset + 6);
   const hasMore = (flags & 0x2000) !== 0;
@@ -171,14 +180,14 @@ function walkExtensions(
   length: number,
   upper: UpperLayer,
 ): boolean {
-  upper.protocol = byteAt(bytes, offset + 6);
+  upper.protocol = byteAt(bytes, offset + IPV6.NEXT_HEADER);
   upper.start = IPV6_HEADER_BYTES;
   upper.fragment = "none";
   for (let count = 0; count <= MAX_EXTENSION_HEADERS; count++) {
     if (!EXTENSION_HEADERS.has(upper.protocol) || upper.fragment === "later") return true;
     const at = offset + upper.start;
     if (upper.start + MIN_EXTENSION_BYTES > length) return false;
-    if (upper.protocol === FRAGMENT) {
+    if (upper.protocol === IPV6_FRAGMENT) {
       upper.fragment = (uint16At(bytes, at + 2) & 0xfff8) === 0 ? "first" : "later";
     }
     upper.isAuthenticated ||= upper.protocol === AUTHENTICATION;
@@ -190,7 +199,7 @@ function walkExtensions(
 }
 
 function extensionBytes(protocol: number, lengthField: number): number {
-  if (protocol === FRAGMENT) return MIN_EXTENSION_BYTES;
+  if (protocol === IPV6_FRAGMENT) return IPV6_FRAGMENT_BYTES;
   // RFC 4302 §2.2 counts in words of 4 bytes, all others in words of 8.
   return protocol === AUTHENTICATION ? (lengthField + 2) * 4 : (lengthField + 1) * 8;
 }

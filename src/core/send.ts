@@ -3,13 +3,14 @@
  *
  * 1 inner header and length
  * 2 route by destination; no peer: the local sender gets an ICMP error
- * 3 session to send on; none: the packet waits and a handshake starts
- * 4 counters for the row's segments, below the limit
- * 5 cut and seal, one call for the batch
- * 6 timers fed
- * 7 rows for the UDP socket, runs of equal datagrams as one
+ * 3 no datagram of this tunnel that came back, nor one of tunnels that go round in a ring
+ * 4 session to send on; none: the packet waits and a handshake starts
+ * 5 counters for the row's segments, below the limit
+ * 6 cut and seal, one call for the batch
+ * 7 timers fed
+ * 8 rows for the UDP socket, runs of equal datagrams as one
  *
- * A super-packet is one row as far as step 5, where it becomes a run. The trap: a batch of super-packets
+ * A super-packet is one row as far as step 6, where it becomes a run. The trap: a batch of super-packets
  * may make more than `outgoing` holds, so a part of the batch may be left for the next call.
  */
 import type { MessageBatch, PacketBatch } from "./batch.ts";
@@ -26,6 +27,7 @@ import {
 import { noteSent } from "./liveness.ts";
 import { holderOf } from "./members.ts";
 import { MessageRuns } from "./message-runs.ts";
+import { Nesting } from "./nesting.ts";
 import type { Peer } from "./peer.ts";
 import { at, PACKET, PACKET_FIELDS, SEAL, SEAL_FIELDS } from "./rows.ts";
 import { drop, type State } from "./state.ts";
@@ -43,7 +45,10 @@ export class Sender {
   readonly #outgoing: MessageBatch;
   readonly #replies: PacketBatch;
   readonly #runs: MessageRuns;
+  readonly #nesting: Nesting;
   readonly #seals: Int32Array;
+  /** MESSAGE.HOPS of each seal row. */
+  readonly #hops: Uint8Array;
   /** The peer of each seal row; undefined behind the last. */
   readonly #peers: (Peer | undefined)[] = [];
   readonly #upper = emptyUpperLayer();
@@ -61,7 +66,9 @@ export class Sender {
     this.#outgoing = outgoing;
     this.#replies = replies;
     this.#runs = new MessageRuns(outgoing, state.offloads.runs);
+    this.#nesting = new Nesting(state, packets.arena);
     this.#seals = new Int32Array(packets.capacity * SEAL_FIELDS);
+    this.#hops = new Uint8Array(packets.capacity);
   }
 
   /**
@@ -89,7 +96,7 @@ export class Sender {
     this.#peers.fill(undefined, 0, this.#sealCount);
   }
 
-  /** Steps 1 to 3. A packet over the MTU may have been cut to its room. */
+  /** Steps 1 to 4. A packet over the MTU may have been cut to its room. */
   #prepare(base: number, now: Instant): DropReason | "full" | undefined {
     const { arena, rows } = this.#packets;
     const { routes, mtu } = this.#state;
@@ -110,12 +117,15 @@ export class Sender {
       const isMulticast = isMulticastAddress(arena[destination] ?? 0, family);
       return isMulticast ? "multicast" : this.#reject("no_peer", base, now);
     }
+    const hops = this.#nesting.hopsFor(peer, family, offset, length);
+    if (typeof hops === "string") return hops;
+    this.#hops[this.#sealCount] = hops;
     if (!peer.current?.isUsable(now)) return this.#wait(peer, base, now);
     if (peer.endpoint === undefined) return this.#reject("no_endpoint", base, now);
     return this.#addSealRow(peer, base, now);
   }
 
-  /** Step 4 and the row for step 5. */
+  /** Step 5 and the row for step 6. */
   #addSealRow(peer: Peer, base: number, now: Instant): DropReason | "full" | undefined {
     const session = peer.current;
     const { rows } = this.#packets;
@@ -153,7 +163,7 @@ export class Sender {
     return this.#outBytes + bytes <= arena.length && this.#outMessages + messages <= capacity;
   }
 
-  /** Steps 5 to 7. */
+  /** Steps 6 to 8. */
   #seal(now: Instant): void {
     const { arena } = this.#packets;
     this.#state.aead.seal(arena, this.#outgoing.arena, this.#seals, this.#sealCount);
@@ -170,7 +180,8 @@ export class Sender {
       peer.counters.outboundPackets += segments;
       peer.counters.outboundBytes += length - segments * DATA_OVERHEAD;
       const size = segments === 1 ? length : this.#datagramSize(seal);
-      this.#runs.add(at(this.#seals, seal + SEAL.OUT_OFFSET), length, size, peer.endpoint);
+      const start = at(this.#seals, seal + SEAL.OUT_OFFSET);
+      this.#runs.add(start, length, size, peer.endpoint, this.#hops[index]);
     }
   }
 
@@ -180,7 +191,7 @@ export class Sender {
     return header + at(this.#seals, seal + SEAL.GSO_SIZE) + DATA_OVERHEAD;
   }
 
-  /** Step 3 without a session. */
+  /** Step 4 without a session. */
   #wait(peer: Peer, base: number, now: Instant): DropReason | undefined {
     if (!canStart(peer)) return this.#reject("no_endpoint", base, now);
     const { arena, rows } = this.#packets;

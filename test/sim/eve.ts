@@ -18,6 +18,8 @@ export interface Datagram {
   readonly from: SocketAddress;
   readonly to: SocketAddress;
   readonly bytes: Uint8Array;
+  /** The hop limit that its sender asked for; 0 or absent: the kernel's default. */
+  readonly hops?: number;
 }
 
 /** Eve's own address; no host lives there. */

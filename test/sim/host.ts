@@ -279,11 +279,12 @@ export class Host {
       ip: readAddress(rows, base + MESSAGE.REMOTE),
       port: field(rows, base + MESSAGE.PORT),
     };
+    const hops = field(rows, base + MESSAGE.HOPS);
     this.batches.longestSent = Math.max(this.batches.longestSent, (end - start) / segment);
     for (let at = start; at < end; at += segment) {
       const bytes = arena.slice(at, Math.min(at + segment, end));
       this.counts.sent += 1;
-      this.#ground.transmit(this, { at: this.#ground.now, by: this.name, from, to, bytes });
+      this.#ground.transmit(this, { at: this.#ground.now, by: this.name, from, to, bytes, hops });
     }
   }
 
