@@ -12,6 +12,12 @@ await withLab(async (lab) => {
   process.stdout.write(
     `${pairs} pairs and a group of ${nodes}: all up after ${(figures.upMs / 1000).toFixed(1)} s, ` +
       `${figures.addresses} addresses learned; ping beside them median ${figures.pingP50Ms} ms, ` +
-      `p99 ${figures.pingP99Ms} ms, ${figures.lostPings} lost; hub ${figures.hubMiB.toFixed(0)} MiB\n`,
+      `p99 ${figures.pingP99Ms} ms, ${figures.lostPings} lost; ` +
+      `the engine's loop late by p50 ${ms(figures.loopDelay.p50Ms)}, p99 ${ms(figures.loopDelay.p99Ms)}, ` +
+      `at most ${ms(figures.loopDelay.maxMs)} ms; hub ${figures.hubMiB.toFixed(0)} MiB\n`,
   );
 });
+
+function ms(value: number): string {
+  return value.toFixed(1);
+}

@@ -6,7 +6,9 @@
  * The first pair is a real iptun on a host of its own, so that a ping tells what the others do to it.
  */
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { Daemon, makeKey, type PeerSettings } from "./daemon.ts";
 import { type Lab, wire } from "./lab.ts";
 import { residentMiB } from "./proc.ts";
@@ -40,6 +42,13 @@ export interface CrowdReport {
   readonly up: number;
 }
 
+/** Milliseconds, as loop-delay.mjs writes them. */
+export interface LoopDelay {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
 export interface CrowdFigures {
   /** From the start of the sites until all of them have a session, milliseconds. */
   readonly upMs: number;
@@ -47,6 +56,8 @@ export interface CrowdFigures {
   readonly pingP50Ms: number;
   readonly pingP99Ms: number;
   readonly lostPings: number;
+  /** How late the event loop of the hub's engine is meanwhile. */
+  readonly loopDelay: LoopDelay;
   readonly hubMiB: number;
   /** Inner addresses that the hub has learned. */
   readonly addresses: number;
@@ -73,7 +84,8 @@ export async function startCrowd(lab: Lab, pairs: number, nodes: number): Promis
     inner: `10.80.${index >> 8}.${index & 0xff}`,
   }));
   const canaryKey = await makeKey(host.dir);
-  const { hub, canary } = daemons(host, other, canaryKey, groupKey, sites);
+  const delayFile = join(host.dir, "loop-delay");
+  const { hub, canary } = daemons(host, other, canaryKey, groupKey, sites, delayFile);
   await hub.start();
   await canary.start();
   await canary.waitUp();
@@ -94,6 +106,7 @@ export async function startCrowd(lab: Lab, pairs: number, nodes: number): Promis
   const upMs = performance.now() - started;
   // A site believes its RESP; the hub has the last word. Not in the time: so large a status takes a second.
   const { sent, received, replies } = await ping.stop();
+  const loopDelay: LoopDelay = JSON.parse(readFileSync(`${delayFile}.engine`, "utf8"));
   const status = await until(
     "every site is up",
     60_000,
@@ -109,6 +122,7 @@ export async function startCrowd(lab: Lab, pairs: number, nodes: number): Promis
     pingP50Ms: percentileMs(replies, 0.5),
     pingP99Ms: percentileMs(replies, 0.99),
     lostPings: sent - received,
+    loopDelay,
     hubMiB: residentMiB(hub.child.pid),
     addresses: status.peers.flatMap(({ addresses }) => addresses).length,
   };
@@ -120,6 +134,7 @@ function daemons(
   canaryKey: string,
   groupKey: string,
   sites: readonly CrowdSite[],
+  delayFile: string,
 ): { readonly hub: Daemon; readonly canary: Daemon } {
   const common = { device: TUN, listen: `0.0.0.0:${PORT}` };
   const pairs = sites.filter(({ isInGroup }) => !isInGroup);
@@ -133,11 +148,21 @@ function daemons(
   const endpoint = `203.0.113.1:${PORT}`;
   const hubPeer = { name: "hub", keyFile: canaryKey, endpoint, allowedIps: [NETWORK] };
   return {
-    hub: new Daemon(host, { ...common, addresses: [`${HUB_INNER}/16`], peers }),
+    hub: new Daemon(
+      host,
+      { ...common, addresses: [`${HUB_INNER}/16`], peers },
+      { wrapper: withLoopDelay(delayFile) },
+    ),
     canary: new Daemon(other, {
       ...common,
       addresses: [`${CANARY_INNER}/16`],
       peers: [hubPeer],
     }),
   };
+}
+
+/** Starts a daemon whose event loops are watched. */
+function withLoopDelay(file: string): readonly string[] {
+  const script = pathToFileURL(join(ROOT, "scripts/netns/loop-delay.mjs"));
+  return ["env", `NODE_OPTIONS=--import=${script}`, `IPTUN_LOOP_DELAY=${file}`];
 }
