@@ -1,0 +1,32 @@
+/**
+ * Set-up of mutation testing: leaves out the tests that took long when all of them ran last.
+ *
+ * A mutant is tried with every test that reaches it, so the slowest tenth of the tests would cost nine
+ * tenths of the time. What they alone would notice counts as unnoticed: the score is a lower bound.
+ */
+import { readFileSync } from "node:fs";
+import { beforeEach } from "vitest";
+
+/** Milliseconds of a test that is still worth its time. */
+const QUICK_MS = 100;
+
+interface Report {
+  readonly testResults: readonly {
+    readonly assertionResults: readonly { readonly fullName: string; readonly duration?: number }[];
+  }[];
+}
+
+const slow = slowTests(process.env["IPTUN_TEST_TIMES"]);
+
+beforeEach(({ task, skip }) => {
+  if (slow.has(task.fullTestName.replaceAll(" > ", " "))) skip();
+});
+
+function slowTests(path: string | undefined): ReadonlySet<string> {
+  if (path === undefined) return new Set();
+  const { testResults }: Report = JSON.parse(readFileSync(path, "utf8"));
+  const tests = testResults.flatMap(({ assertionResults }) => assertionResults);
+  return new Set(
+    tests.filter(({ duration = 0 }) => duration > QUICK_MS).map((test) => test.fullName),
+  );
+}
