@@ -5,8 +5,10 @@
  * or both, and after an hour. Nothing may be delivered, no Diffie-Hellman computed, and the only
  * answers are at most 4 to each INIT, none longer than it.
  */
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { figure } from "../helpers/figure.ts";
 import { SIZE, TYPE, typeOf } from "../helpers/wire-view.ts";
+import { floorsOf } from "../sim/core-state.ts";
 import { type Datagram, EVE } from "../sim/eve.ts";
 import type { Host } from "../sim/host.ts";
 import {
@@ -22,6 +24,10 @@ import {
   stateDigest,
 } from "../sim/observe.ts";
 import { LEFT, newClientPair, newPair, type Pair, RIGHT } from "../sim/pair.ts";
+
+vi.mock("../../src/core/state.ts", async (original) =>
+  (await import("../sim/core-state.ts")).withStatesKept(await original()),
+);
 
 describe("a captured session", () => {
   let pair: Pair;
@@ -223,35 +229,66 @@ describe("a fresh INIT that Eve took from the wire", () => {
 });
 
 describe("reflection", () => {
+  const restart = ({ left, right }: Pair) => {
+    left.restart();
+    right.restart();
+  };
+  const forget = ({ leftSite, rightSite, left, right }: Pair) => {
+    leftSite.forgetNodeId();
+    rightSite.forgetNodeId();
+    left.restart();
+    right.restart();
+  };
   it.each<[string, (pair: Pair) => void]>([
     ["while both run", () => {}],
+    ["right after a restart of its sender", restart],
     [
-      "after a restart of the sender",
-      ({ left, right }) => {
-        left.restart();
-        right.restart();
+      "after its sender restarted and came up",
+      (pair) => {
+        restart(pair);
+        connect(pair, 5_000);
       },
     ],
-  ])("of every message to its sender %s makes no session and moves nothing", (_, prepare) => {
-    const pair = newPair();
-    const captured = captureSession(pair);
-    prepare(pair);
-    pair.world.settle();
-    const before = [pair.left, pair.right].map((host) => peerOf(host).counters.sessions);
-    const digests = [stateDigest(pair.left), stateDigest(pair.right)];
-    const mark = pair.world.eve.mark();
+    ["after a restart that lost the node id", forget],
+    [
+      "after its sender lost its node id and came up",
+      (pair) => {
+        forget(pair);
+        connect(pair, 5_000);
+      },
+    ],
+  ])(
+    "M6 of every message to its sender %s confirms no session and moves nothing",
+    (when, prepare) => {
+      const pair = newPair();
+      const captured = captureSession(pair);
+      const inits = captured.filter(({ bytes }) => typeOf(bytes) === TYPE.INIT).length;
+      prepare(pair);
+      pair.world.eve.withhold = () => true;
+      pair.world.settle();
+      const before = standOf(pair);
+      const mark = pair.world.eve.mark();
 
-    for (const datagram of captured) pair.world.eve.reflect(datagram);
-    pair.world.settle();
+      for (const datagram of captured) pair.world.eve.reflect(datagram);
+      pair.world.settle();
 
-    expect([pair.left, pair.right].map((host) => peerOf(host).counters.sessions)).toEqual(before);
-    expect([stateDigest(pair.left), stateDigest(pair.right)]).toEqual(digests);
-    expect(pair.world.eve.since(mark)).toEqual([]);
-    const own = [pair.left, pair.right].map((host) => dropsOf(host).own_node ?? 0);
-    expect(own[0] ?? 0).toBeGreaterThan(0);
-  });
+      const replies = pair.world.eve.since(mark);
+      const confirmed = sum(standOf(pair).sessions) - sum(before.sessions);
+      const measured = `${confirmed} sessions confirmed, endpoints and floors ${isSame(standOf(pair), before) ? "unchanged" : "changed"}, ${replies.length} replies`;
+      figure("M6", `${captured.length} messages reflected ${when}`, measured, "0, unchanged");
+      expect(standOf(pair)).toEqual(before);
+      // A host that forgot who it was asks a stranger to prove its address, and no more.
+      const isForgotten = when.includes("node id");
+      expect(replies.every(({ bytes }) => isForgotten && typeOf(bytes) === TYPE.CHALLENGE)).toBe(
+        true,
+      );
+      expect(replies.length).toBeLessThanOrEqual(isForgotten ? inits : 0);
+      const own = [pair.left, pair.right].map((host) => dropsOf(host).own_node ?? 0);
+      if (!isForgotten) expect(sum(own)).toBeGreaterThanOrEqual(inits);
+    },
+  );
 
-  it("of a live handshake, both ways, never brings a host up with itself", () => {
+  it("M6 of a live handshake, both ways, never brings a host up with itself", () => {
     const pair = newPair();
     const { world } = pair;
     world.eve.withhold = (datagram) => {
@@ -265,6 +302,7 @@ describe("reflection", () => {
     expect([isUp(pair.left), isUp(pair.right)]).toEqual([false, false]);
     expect([pair.left.delivered, pair.right.delivered]).toEqual([[], []]);
     expect([...eventsOf(pair.left, "session"), ...eventsOf(pair.right, "session")]).toEqual([]);
+    expect([floorsOf(pair.left), floorsOf(pair.right)]).toEqual([[], []]);
   });
 });
 
@@ -312,6 +350,26 @@ function captureSession(pair: Pair): Datagram[] {
   pingLeft(pair);
   pair.world.advance(100);
   return pair.world.eve.seen.slice();
+}
+
+/** What reflected messages must leave alone on both sides. */
+function standOf({ left, right }: Pair) {
+  const hosts = [left, right];
+  return {
+    sessions: hosts.map((host) => peerOf(host).counters.sessions),
+    endpoints: hosts.map((host) => endpointOf(host)),
+    floors: hosts.map(floorsOf),
+    digests: hosts.map(stateDigest),
+    delivered: hosts.map((host) => host.delivered.length),
+  };
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 function computations({ left, right }: Pair): number[] {
