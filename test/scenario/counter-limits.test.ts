@@ -1,12 +1,14 @@
 /**
  * The limits of a session's counter (PROTOCOL "Limits", FAULTS.md R5), reached by presetting it.
  *
- * `Session.takeCounters` is watched, and the counter of every new session is moved to just below the
- * boundary before its first use. Nothing else is replaced.
+ * `Session.takeCounters` is watched, and the counter of the live session is moved to just below the
+ * boundary, in both directions. Nothing else is replaced.
  */
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { SessionOf } from "../../src/core/session.ts";
-import { dataCounter, TYPE, typeOf } from "../helpers/wire-view.ts";
+import { figure } from "../helpers/figure.ts";
+import { dataCounter, receiverIndex, TYPE, typeOf } from "../helpers/wire-view.ts";
+import { bulk, sendBulk } from "../sim/bulk.ts";
 import {
   connect,
   dropsOf,
@@ -18,83 +20,95 @@ import {
   sessionIn,
   stateDigest,
 } from "../sim/observe.ts";
-import { newClientPair, type Pair, RIGHT } from "../sim/pair.ts";
+import { newClientPair, type Pair, type PairOptions, RIGHT } from "../sim/pair.ts";
 
 const REKEY_AFTER = 2 ** 40;
 const REJECT_AFTER = 2 ** 48 - 2 ** 13 - 1;
 
-describe.each([2 ** 31, 2 ** 32, REKEY_AFTER])("across %d", (boundary) => {
-  it("counters go on by 1, every packet arrives, no nonce repeats", () => {
-    presetCounters(boundary - 5);
-    const pair = newClientPair();
-    connect(pair);
-    const traffic = exchange(pair, 10);
+describe("counters preset just below a boundary", () => {
+  it.each([
+    ["2^31 - 2", 2 ** 31 - 2],
+    ["2^32 - 2", 2 ** 32 - 2],
+  ])(
+    "R5 %s: go on by 1 in both directions, every packet arrives, no nonce repeats",
+    (name, first) => {
+      const pair = presetPair(first);
+      const traffic = exchange(pair, 10);
 
-    pair.world.advance(500);
-    traffic.stop();
+      pair.world.advance(500);
+      traffic.stop();
+      pair.world.advance(100);
+
+      const counters = countersOf(pair, "left");
+      expect(counters).toEqual(counters.map((_, index) => first + index));
+      expect(counters.length).toBeGreaterThan(45);
+      expect(pair.right.delivered).toHaveLength(traffic.sent());
+      expect(pair.left.delivered).toHaveLength(traffic.sent());
+      expect(peerOf(pair.left).counters.sessions).toBe(1);
+      expectNoNonceTwice(name, pair, "1 session");
+    },
+  );
+
+  it("R5 2^40 - 2: the message after 2^40 starts a new session, nothing is lost and no nonce repeats", () => {
+    const pair = presetPair(REKEY_AFTER - 2);
+
+    for (let index = 0; index < 2; index += 1) pingRight(pair, index);
     pair.world.advance(100);
+    expect(peerOf(pair.left).counters.sessions).toBe(1);
+    for (let index = 2; index < 40; index += 1) pingRight(pair, index);
+    pair.world.advance(1_000);
 
-    const counters = pair.world.eve
-      .sentBy("left", TYPE.DATA)
-      .map(({ bytes }) => dataCounter(bytes));
-    expect(counters[0]).toBe(boundary - 5);
-    expect(counters.some((counter) => counter >= boundary)).toBe(true);
-    expect(pair.right.delivered).toHaveLength(traffic.sent());
-    expect(pair.left.delivered).toHaveLength(traffic.sent());
-    expect(pair.world.ledger.repeats).toEqual([]);
+    const [old, next] = [countersOf(pair, "left"), sessionIn(pair.left, "current")?.sent ?? -1];
+    expect(old.slice(0, 3)).toEqual([REKEY_AFTER - 2, REKEY_AFTER - 1, REKEY_AFTER]);
+    expect(peerOf(pair.left).counters.sessions).toBe(2);
+    expect(next).toBeLessThan(10);
+    expect(pair.right.delivered).toHaveLength(40);
+    pingRight(pair);
+    pair.world.advance(100);
+    expect(dataCounter(pair.world.eve.last("left", TYPE.DATA).bytes)).toBeLessThan(100);
+    expectNoNonceTwice("2^40 - 2", pair, "rekeyed at 2^40");
   });
-});
 
-it("below 2^40 messages nothing is rekeyed early; at 2^40 a new session is started", () => {
-  presetCounters(REKEY_AFTER - 20);
-  const pair = newClientPair();
-  connect(pair);
-  expect(peerOf(pair.left).counters.sessions).toBe(1);
-  vi.restoreAllMocks();
-
-  for (let index = 0; index < 40; index += 1) pingRight(pair, index);
-  pair.world.advance(1_000);
-
-  expect(peerOf(pair.left).counters.sessions).toBe(2);
-  expect(pair.right.delivered).toHaveLength(40);
-  pingRight(pair);
-  pair.world.advance(100);
-  expect(dataCounter(pair.world.eve.last("left", TYPE.DATA).bytes)).toBeLessThan(100);
-});
-
-describe("at 2^48 - 2^13 - 1", () => {
-  let pair: Pair;
-  beforeEach(() => {
-    presetCounters(REJECT_AFTER - 20);
-    pair = newClientPair();
-    connect(pair);
+  it("R5 2^48 - 2^13 - 3: two more are sealed, then nothing, and what cannot go is counted or waits", () => {
+    const pair = presetPair(REJECT_AFTER - 2);
     // No new session can come, so that only the limit itself stands.
     pair.world.eve.withhold = ({ bytes }) => typeOf(bytes) === TYPE.RESP;
-  });
 
-  it("nothing more is sealed, and what cannot go is counted or waits", () => {
     for (let index = 0; index < 60; index += 1) pingRight(pair, index);
     pair.world.advance(2_000);
 
-    const counters = pair.world.eve
-      .sentBy("left", TYPE.DATA)
-      .map(({ bytes }) => dataCounter(bytes));
-    expect(Math.max(...counters)).toBe(REJECT_AFTER - 1);
-    expect(pair.world.ledger.repeats).toEqual([]);
+    expect(countersOf(pair, "left")).toEqual([REJECT_AFTER - 2, REJECT_AFTER - 1]);
+    expect(pair.right.delivered).toHaveLength(2);
     const lost = dropsOf(pair.left).counter_exhausted ?? 0;
-    expect(pair.right.delivered.length + lost + peerOf(pair.left).waitingPackets).toBe(60);
-    expect(pair.right.delivered.length).toBeLessThan(20);
+    expect(2 + lost + peerOf(pair.left).waitingPackets).toBe(60);
+    expectNoNonceTwice("2^48 - 2^13 - 3", pair, "2 sealed, then none");
   });
 
-  it("a new session takes over when one can come", () => {
+  it("R5 at the limit a new session takes over when one can come", () => {
+    const pair = presetPair(REJECT_AFTER - 2);
+    pair.world.eve.withhold = ({ bytes }) => typeOf(bytes) === TYPE.RESP;
     for (let index = 0; index < 60; index += 1) pingRight(pair, index);
     pair.world.advance(2_000);
-    vi.restoreAllMocks();
     pair.world.eve.withhold = () => false;
 
     expect(connect(pair, 10_000)).toBeLessThan(5_000);
     expect(sessionIn(pair.left, "current")?.sent).toBeLessThan(100);
     expect(isUp(pair.right)).toBe(true);
+    expect(pair.world.ledger.repeats).toEqual([]);
+  });
+
+  it("R5 runs of datagrams stop at the limit as well: a super-packet that would pass it is not cut", () => {
+    const pair = presetPair(REJECT_AFTER - 2, { offloads: "both" });
+    pair.world.eve.withhold = ({ bytes }) => typeOf(bytes) === TYPE.RESP;
+
+    sendBulk(pair.left, bulk(1, 3_000));
+    pair.world.advance(100);
+    sendBulk(pair.left, bulk(2, 2_000));
+    pair.world.advance(100);
+
+    expect(countersOf(pair, "left")).toEqual([REJECT_AFTER - 2, REJECT_AFTER - 1]);
+    expect(dropsOf(pair.left).counter_exhausted).toBe(1);
+    expectNoNonceTwice("2^48 - 2^13 - 3, runs", pair, "2 sealed, then none");
   });
 });
 
@@ -128,14 +142,44 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Every session made from here on counts from `first` on. */
-function presetCounters(first: number): void {
+/** A pair with a session, of which both directions count from `first` on; later sessions are as always. */
+function presetPair(first: number, options: PairOptions = {}): Pair {
+  const pair = newClientPair(options);
+  connect(pair);
+  pair.world.eve.seen.length = 0;
   const { takeCounters } = SessionOf.prototype;
+  const preset = new Set<boolean>();
   vi.spyOn(SessionOf.prototype, "takeCounters").mockImplementation(function (
     this: SessionOf<unknown>,
     count,
   ) {
-    if (this.nextCounter < first) this.nextCounter = first;
+    // The first of either role to ask are the two ends of the session that is there.
+    if (!preset.has(this.isInitiator)) this.nextCounter = first;
+    preset.add(this.isInitiator);
     return takeCounters.call(this, count);
   });
+  return pair;
+}
+
+/** Counters of the datagrams that a host sent on its first session since the preset. */
+function countersOf({ world }: Pair, host: string): number[] {
+  const data = world.eve.sentBy(host, TYPE.DATA);
+  const [first] = data;
+  if (first === undefined) return [];
+  const index = receiverIndex(first.bytes);
+  return data
+    .filter(({ bytes }) => receiverIndex(bytes) === index)
+    .map(({ bytes }) => dataCounter(bytes));
+}
+
+/** The ledger has every nonce that sealed anything on either side; the wire agrees. */
+function expectNoNonceTwice(name: string, { world }: Pair, what: string): void {
+  const { size, keys, repeats } = world.ledger;
+  const measured = `${repeats.length} of ${size} nonces under ${keys} keys twice, ${what}`;
+  figure("R5", `preset to ${name}`, measured, "0 twice, rekey at 2^40, hard stop at the limit");
+  expect(repeats).toEqual([]);
+  const onWire = world.eve
+    .since(0, TYPE.DATA)
+    .map(({ by, bytes }) => `${by} ${receiverIndex(bytes)} ${dataCounter(bytes)}`);
+  expect(new Set(onWire).size).toBe(onWire.length);
 }

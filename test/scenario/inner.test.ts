@@ -3,6 +3,7 @@
  * senders. Bad plaintext is forged under the live session's own keys, as a dishonest peer would.
  */
 import { describe, expect, it } from "vitest";
+import { figure } from "../helpers/figure.ts";
 import {
   hasRightChecksum,
   ipPacket,
@@ -27,48 +28,89 @@ import {
   RIGHT,
 } from "../sim/pair.ts";
 
+/** A source, and the prefix that names it or its block; some cannot be named. */
+type Source = readonly [what: string, address: string, named: string | undefined];
+
+const MARTIANS: readonly Source[] = [
+  ["the unspecified address", "0.0.0.0", "0.0.0.0/32"],
+  ["this network", "0.255.255.255", "0.0.0.0/8"],
+  ["loopback", "127.0.0.1", "127.0.0.0/8"],
+  ["the end of loopback", "127.255.255.255", "127.0.0.0/8"],
+  ["link-local", "169.254.0.1", "169.254.0.0/16"],
+  ["the end of link-local", "169.254.255.255", "169.254.0.0/16"],
+  ["multicast", "224.0.0.5", "224.0.0.0/4"],
+  ["the end of multicast", "239.255.255.255", "224.0.0.0/4"],
+  ["reserved", "240.0.0.1", "240.0.0.0/4"],
+  ["broadcast", "255.255.255.255", "255.255.255.255/32"],
+  ["the unspecified IPv6 address", "::", "::/128"],
+  ["IPv6 loopback", "::1", "::1/128"],
+  ["IPv6 link-local", "fe80::1", "fe80::/10"],
+  ["the end of IPv6 link-local", "febf:ffff::1", "fe80::/10"],
+  ["IPv6 multicast", "ff00::1", "ff00::/8"],
+  ["all nodes", "ff02::1", "ff00::/8"],
+  // No prefix of a configuration can say these.
+  ["the peer's own IPv4 address in IPv6 form", `::ffff:${INNER.left}`, undefined],
+];
+const OTHERS: readonly Source[] = [
+  ["an address of nobody", "10.77.0.1", "10.77.0.0/16"],
+  ["the receiver's own address", INNER.right, `${INNER.right}/32`],
+  ["the receiver's own IPv6 address", INNER.right6, `${INNER.right6}/128`],
+  ["another IPv6 address", "fd00:9::99", "fd00:9::/64"],
+  ["the peer's own IPv4 address in 6to4 form", "2002:a09:1::1", "2002::/16"],
+];
+
+const MTU = 1_420;
+
 describe("an inner source", () => {
-  it.each([
-    ["another site's address", "10.2.0.1", INNER.right],
-    ["the receiver's own address", INNER.right, INNER.right],
-    ["an address of nobody", "10.77.0.1", INNER.right],
-    ["the unspecified address", "0.0.0.0", INNER.right],
-    ["loopback", "127.0.0.1", INNER.right],
-    ["broadcast", "255.255.255.255", INNER.right],
-    ["multicast", "224.0.0.1", INNER.right],
-    ["another IPv6 address", "fd00:9::99", INNER.right6],
-    ["the unspecified IPv6 address", "::", INNER.right6],
-    ["IPv6 loopback", "::1", INNER.right6],
-    ["a link-local address", "fe80::1", INNER.right6],
-    ["its own IPv4 address in IPv6 form", "::ffff:10.9.0.1", INNER.right6],
-    ["its own IPv4 address in 6to4 form", "2002:a09:1::1", INNER.right6],
-  ])("that is %s is dropped and counted", (_, source, destination) => {
-    const pair = connected();
+  it("I2 outside of the peer's prefixes is dropped and counted, whatever it is", () => {
+    const tried = [...MARTIANS, ...OTHERS];
+    const delivered = tried.filter(([what, source]) => {
+      const { drops, packets } = offered([], source);
+      expect(drops, what).toEqual({ inner_source: 1 });
+      return packets > 0;
+    });
 
-    const drops = sendForged(pair, [innerUdp(source, destination)]);
-
-    expect(drops).toEqual({ inner_source: 1 });
-    expect(pair.right.delivered).toEqual([]);
+    figure(
+      "I2",
+      `${tried.length} sources outside of allowed_ips`,
+      `${delivered.length} delivered`,
+      "0",
+    );
+    expect(delivered).toEqual([]);
   });
 
-  it.each([
-    ["0.0.0.1", INNER.right],
-    ["127.0.0.1", INNER.right],
-    ["169.254.7.7", INNER.right],
-    ["224.0.0.5", INNER.right],
-    ["240.0.0.1", INNER.right],
-    ["255.255.255.255", INNER.right],
-    ["::", INNER.right6],
-    ["::1", INNER.right6],
-    ["fe80::1", INNER.right6],
-    ["febf::1", INNER.right6],
-    ["ff02::1", INNER.right6],
-    ["::ffff:10.9.0.1", INNER.right6],
-  ])("%s is refused where only a default route covers it", (source, destination) => {
-    const pair = connected({ rightPeer: { allowedIps: ["0.0.0.0/0", "::/0"] } });
+  it("I2 that no single host has is refused where only a default route covers it; others pass", () => {
+    const everything = ["0.0.0.0/0", "::/0"];
+    const delivered = [...MARTIANS, ...OTHERS].filter(([what, source]) => {
+      const isMartian = MARTIANS.some(([, address]) => address === source);
+      const { drops, packets } = offered(everything, source);
+      expect(drops, what).toEqual(isMartian ? { inner_martian: 1 } : {});
+      return packets > 0;
+    });
 
-    expect(sendForged(pair, [innerUdp(source, destination)])).toEqual({ inner_martian: 1 });
-    expect(pair.right.delivered).toEqual([]);
+    const measured = `${delivered.length} delivered`;
+    figure(
+      "I2",
+      `${MARTIANS.length} martians and ${OTHERS.length} others under a default route`,
+      measured,
+      `${OTHERS.length}`,
+    );
+    expect(delivered).toEqual(OTHERS);
+  });
+
+  it("I2 that is named in allowed_ips is delivered: the switch of the configuration", () => {
+    const nameable = [...MARTIANS, ...OTHERS].flatMap(([what, source, named]) =>
+      named === undefined ? [] : [{ what, source, named }],
+    );
+    const delivered = nameable.filter(({ what, source, named }) => {
+      const { drops, packets } = offered([named], source);
+      expect(drops, what).toEqual({});
+      return packets > 0;
+    });
+
+    const measured = `${delivered.length} of ${nameable.length} delivered`;
+    figure("I2", "sources whose block is named in allowed_ips", measured, "all");
+    expect(delivered).toEqual(nameable);
   });
 
   it.each([
@@ -79,14 +121,14 @@ describe("an inner source", () => {
     ["1.0.0.1", INNER.right, "0.0.0.0/0"],
     ["2001:db8::1", INNER.right6, "::/0"],
     ["fec0::1", INNER.right6, "::/0"],
-  ])("%s is delivered where %s is among the prefixes", (source, destination, allowed) => {
+  ])("I2 %s is delivered where %s is among the prefixes", (source, destination, allowed) => {
     const pair = connected({ rightPeer: { allowedIps: [`${INNER.left}/32`, allowed] } });
 
     expect(sendForged(pair, [innerUdp(source, destination)])).toEqual({});
     expect(pair.right.delivered).toHaveLength(1);
   });
 
-  it("127.0.0.1 does not come in because another such block is among the prefixes by name", () => {
+  it("I2 127.0.0.1 does not come in because another such block is among the prefixes by name", () => {
     const allowedIps = ["0.0.0.0/0", "::/0", "169.254.7.0/24"];
     const pair = connected({ rightPeer: { allowedIps } });
 
@@ -96,7 +138,7 @@ describe("an inner source", () => {
   });
 
   it.each(["127.0.0.1", "0.0.0.1", "100.64.0.1"])(
-    "%s does not come in by a wide prefix whose ends are such addresses",
+    "I2 %s does not come in by a wide prefix whose ends are such addresses",
     (source) => {
       const pair = connected({ rightPeer: { allowedIps: ["0.0.0.0/1"] } });
       const isMartian = !source.startsWith("100.");
@@ -111,7 +153,7 @@ describe("an inner source", () => {
     [INNER.left, INNER.right],
     ["10.1.255.255", INNER.right],
     [INNER.left6, INNER.right6],
-  ])("%s inside the peer's prefixes is delivered, whole", (source, destination) => {
+  ])("I2 %s inside the peer's prefixes is delivered, whole", (source, destination) => {
     const pair = connected();
     const packet = innerUdp(source, destination);
 
@@ -119,7 +161,7 @@ describe("an inner source", () => {
     expect(pair.right.delivered.map(({ bytes }) => bytes)).toEqual([packet]);
   });
 
-  it("belongs to the peer with the longest prefix, not to every peer whose prefix covers it", () => {
+  it("I2 belongs to the peer with the longest prefix, not to every peer whose prefix covers it", () => {
     const world = newWorld();
     const [wideKey, narrowKey] = [world.random.bytes(32), world.random.bytes(32)];
     const hub = addSite(world, {
@@ -304,21 +346,75 @@ describe("a partial checksum", () => {
   });
 });
 
+describe("trailing bytes", () => {
+  it.each([
+    ["IPv4", innerUdp(INNER.left, INNER.right)],
+    ["IPv6", innerUdp(INNER.left6, INNER.right6)],
+  ])("I6 behind a packet of %s, any number up to the MTU: dropped both ways", (family, packet) => {
+    const longer = Array.from({ length: MTU - packet.length }, (_, index) =>
+      Uint8Array.of(...packet, ...new Uint8Array(index + 1)),
+    );
+    const pair = connected();
+
+    const drops = sendForged(pair, longer);
+    pair.left.send(...longer);
+    pair.world.settle();
+
+    const delivered = pair.right.delivered.length;
+    figure(
+      "I6",
+      `${longer.length} lengths of trailing bytes, ${family}`,
+      `${delivered} delivered`,
+      "0",
+    );
+    expect(drops).toEqual({ inner_malformed: longer.length });
+    expect(dropsOf(pair.left)).toEqual({ outbound_malformed: longer.length });
+    expect(delivered).toBe(0);
+  });
+});
+
 describe("control frames", () => {
   /** Exact lengths with the type byte; a probe says its own. */
-  const LENGTHS: Readonly<Record<number, number>> = { 1: 9, 2: 9, 3: 2, 5: 5, 6: 21 };
-  it.each([1, 2, 3, 5, 6])("of type %i pass in their exact length only", (type) => {
+  const LENGTHS: Readonly<Record<number, number>> = { 1: 9, 2: 9, 3: 2, 5: 5, 6: 21, 7: 1 };
+  it.each([1, 2, 3, 5, 6, 7])("I6 of type %i are dropped in every length but one", (type) => {
     const exact = LENGTHS[type] ?? 0;
     const pair = connected();
-    const lengths = Array.from({ length: 64 }, (_, index) => index + 1).filter((n) => n !== exact);
+    const lengths = Array.from({ length: MTU }, (_, at) => at + 1).filter((n) => n !== exact);
 
     const drops = sendForged(
       pair,
       lengths.map((length) => frame(type, length)),
     );
 
+    const accepted = lengths.length - (drops["bad_control"] ?? 0);
+    figure("I6", `frames of type ${type}, ${lengths.length} lengths`, `${accepted} accepted`, "0");
     expect(drops).toEqual({ bad_control: lengths.length });
     expect(isUp(pair.right)).toBe(true);
+  });
+
+  it("I6 of type 4, probes, pass only in the length that they say, which counts the datagram", () => {
+    const pair = connected();
+    const lengths = Array.from({ length: MTU }, (_, at) => at + 1);
+    const wrong = lengths.flatMap((length) => [
+      probe(length, 0),
+      probe(length, length),
+      probe(length, length + 31),
+      probe(length, length + 33),
+    ]);
+    const cut = [1, 2, 3, 4].map((length) => probe(length, length + 32));
+    const right = lengths.slice(4).map((length) => probe(length, length + 32));
+
+    const drops = sendForged(pair, [...wrong, ...cut]);
+
+    const accepted = wrong.length + cut.length - (drops["bad_control"] ?? 0);
+    figure(
+      "I6",
+      `${wrong.length + cut.length} probes of wrong length`,
+      `${accepted} accepted`,
+      "0",
+    );
+    expect(drops).toEqual({ bad_control: wrong.length + cut.length });
+    expect(sendForged(connected(), right)).toEqual({});
   });
 
   it.each([1, 2, 5, 6])("of type %i in their exact length are no drop", (type) => {
@@ -388,6 +484,14 @@ describe("control frames", () => {
   });
 });
 
+/** What becomes of a packet from `source`, where `allowedIps` are the peer's beside its usual ones. */
+function offered(allowedIps: readonly string[], source: string) {
+  const pair = connected({ rightPeer: { allowedIps: [...NETWORKS.left, ...allowedIps] } });
+  const destination = source.includes(":") ? INNER.right6 : INNER.right;
+  const drops = sendForged(pair, [innerUdp(source, destination)]);
+  return { drops, packets: pair.right.delivered.length };
+}
+
 function connected(options: PairOptions = {}): Pair {
   const pair = newClientPair(options);
   connect(pair);
@@ -421,6 +525,14 @@ function changed(packet: Uint8Array, at: number, value: number): Uint8Array {
   const copy = packet.slice();
   copy[at] = value;
   return copy;
+}
+
+/** A probe of `length` bytes that says it makes a datagram of `says`. */
+function probe(length: number, says: number): Uint8Array {
+  const bytes = new Uint8Array(Math.max(length, 5));
+  bytes[0] = 4;
+  new DataView(bytes.buffer).setUint16(3, says, true);
+  return bytes.slice(0, length);
 }
 
 function frame(type: number, length: number): Uint8Array {
