@@ -259,13 +259,14 @@ static napi_value errno_name(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, "errnoName", 1);
   int number = take_int(&call, 0);
   if (call.failed) return NULL;
-  if (number < 0 && number > INT32_MIN) number = -number;
+  /* The negative form exists for every number. */
+  int code = number > 0 ? -number : number;
   char text[64];
-  uv_err_name_r(-number, text, sizeof text);
+  uv_err_name_r(code, text, sizeof text);
   /* Two that libuv has no name for: a deleted TUN device, and a key slot that is empty. */
-  if (number == EBADFD) strcpy(text, "EBADFD");
-  if (number == ENOKEY) strcpy(text, "ENOKEY");
-  if (text[0] != 'E') snprintf(text, sizeof text, "errno %d", number);
+  if (code == -EBADFD) strcpy(text, "EBADFD");
+  if (code == -ENOKEY) strcpy(text, "ENOKEY");
+  if (text[0] != 'E') snprintf(text, sizeof text, "errno %lld", -(long long)code);
   napi_value result = NULL;
   napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &result);
   return result;

@@ -97,4 +97,8 @@ describe("calls that do not fit", () => {
       "errno 4000",
     ]);
   });
+
+  it("name the least number there is, which has no positive form", () => {
+    expect(native.errnoName(-(2 ** 31))).toBe("errno 2147483648");
+  });
 });
