@@ -62,7 +62,8 @@ function obey(order: RelayOrder): void {
 function receive(direction: Direction, datagram: Buffer): void {
   passed[direction] += 1;
   if (recorded[direction].length < RECORDED_MAX) recorded[direction].push(datagram);
-  if (!isOpen || random() < disturbance.loss) return;
+  const isLossy = (disturbance.lossy ?? direction) === direction;
+  if (!isOpen || (isLossy && random() < disturbance.loss)) return;
   const copies = random() < disturbance.duplicate ? 2 : 1;
   for (let copy = 0; copy < copies; copy++) sendLater(direction, datagram);
 }

@@ -14,6 +14,8 @@ import { ADDRESSES, PORT } from "./topology.ts";
 export interface Disturbance {
   /** Share lost, 0 to 1. */
   readonly loss: number;
+  /** The direction that loses; both unless told. */
+  readonly lossy?: "forward" | "backward";
   readonly delayMs: number;
   /** Up to so much more, even spread: reorders. */
   readonly jitterMs: number;

@@ -1,17 +1,19 @@
 /**
- * Two hosts with two tunnels between them whose routes lead in a circle, in three ways.
+ * Two hosts with two tunnels between them whose routes lead in a circle.
  *
- *   left                                       right
- *   iptun0 10.77.0.1 --- endpoint 192.0.2.2    iptun0 10.77.0.2
- *   iptun1 10.78.0.1 --- endpoint 192.0.2.12   iptun1 10.78.0.2
- *   eth0   192.0.2.1 ----------veth----------- eth0   192.0.2.2, 192.0.2.12
+ *   sender                 left                                       right
+ *   eth0 10.88.1.2 ------- eth1   10.88.1.1                           eth0   192.0.2.2, 192.0.2.12
+ *                          eth0   192.0.2.1 ----------veth-----------
+ *                          iptun0 10.77.0.1 --- endpoint 192.0.2.2    iptun0 10.77.0.2
+ *                          iptun1 10.78.0.1 --- endpoint 192.0.2.12   iptun1 10.78.0.2
  *
- * The datagrams of one tunnel are routed through the other: two processes on the left, or one with two peers.
- * Sessions come up over a rule of their own for the outer network; `close` takes the rule away and the ring is
- * there. Or both tunnels are sound, and what a third host sends goes out through one and comes back by the other.
+ * The datagrams of one tunnel are routed through the other: of two processes on the left, or of one with two
+ * peers. Sessions come up over a rule of their own for the outer network; `close` takes it away, and the ring is
+ * there. Before, the two processes have another: what the sender sends to nowhere goes out through one tunnel and
+ * comes back by the other.
  */
 import { Daemon, makeKey, type PeerSettings } from "./daemon.ts";
-import { type Host, type Lab, wire } from "./lab.ts";
+import { addAddress, type Host, type Lab, wire } from "./lab.ts";
 import { ADDRESSES, PORT, twoHosts } from "./topology.ts";
 import { ping } from "./traffic.ts";
 
@@ -19,17 +21,18 @@ import { ping } from "./traffic.ts";
 const ENDPOINTS = [ADDRESSES.right.outer4, "192.0.2.12"] as const;
 const OUTER_NETWORK = "192.0.2.0/24";
 const NUMBERS = [0, 1] as const;
-/** Where nobody is, and where the sender of the third ring is. */
-const NOWHERE = "10.99.0.0/24";
 const SENDER_NETWORK = "10.88.1.0/24";
+const NOWHERE_NETWORK = "10.99.0.0/24";
+/** What nobody answers, and both hosts route into a tunnel. */
+export const NOWHERE = "10.99.0.1";
 
 type Number = (typeof NUMBERS)[number];
 
 /** A ring that is still open. */
 export interface Ring {
-  /** Where to ping from. */
-  readonly host: Host;
-  /** What to ping. */
+  readonly left: Host;
+  readonly right: Host;
+  /** What to ping from the left host. */
   readonly target: string;
   /** The tunnels of the left host. */
   readonly daemons: readonly Daemon[];
@@ -38,14 +41,23 @@ export interface Ring {
 }
 
 /** Two processes on the left host, each the tunnel that the other's endpoint is routed into. */
-export async function ringOfProcesses(lab: Lab): Promise<Ring> {
+export async function ringOfProcesses(lab: Lab): Promise<Ring & { readonly sender: Host }> {
   const { left, right } = hosts(lab);
+  const sender = addSender(lab, left);
+  for (const host of [left, right]) host.sysctl("net.ipv4.ip_forward", "1");
   const keys = await twoKeys(lab);
-  const daemons = NUMBERS.map((at) =>
-    tunnel(left, at, [toRight(at, keys[at], [`${ENDPOINTS[1 - at]}/32`])]),
-  );
-  await startAll([...NUMBERS.map((at) => tunnel(right, at, [toLeft(at, keys[at])])), ...daemons]);
-  return await opened(left, daemons);
+  const daemons = [
+    tunnel(left, 0, [toRight(0, keys[0], [`${ENDPOINTS[1]}/32`, NOWHERE_NETWORK])]),
+    // It takes the sender's packets back, and must not route their source away from the sender.
+    tunnel(left, 1, [toRight(1, keys[1], ["0.0.0.0/0"])], false),
+  ];
+  const far = [
+    tunnel(right, 0, [toLeft(keys[0], inner(0, "left"), [SENDER_NETWORK])]),
+    tunnel(right, 1, [toLeft(keys[1], inner(1, "left"), [NOWHERE_NETWORK])]),
+  ];
+  await startAll([...far, ...daemons]);
+  left.ip("route", "add", `${ENDPOINTS[0]}/32`, "dev", "iptun1");
+  return { ...(await opened(left, right, daemons)), sender };
 }
 
 /** One process on the left host with two peers, whose datagrams are routed into its own device. */
@@ -54,41 +66,27 @@ export async function ringOfPeers(lab: Lab): Promise<Ring> {
   const keys = await twoKeys(lab);
   const peers = NUMBERS.map((at) => toRight(at, keys[at], [`${ENDPOINTS[1 - at]}/32`]));
   const daemon = tunnel(left, 0, peers);
-  const far = NUMBERS.map((at) => tunnel(right, at, [toLeft(at, keys[at], inner(0, "left"))]));
+  const far = NUMBERS.map((at) => tunnel(right, at, [toLeft(keys[at], inner(0, "left"))]));
   await startAll([...far, daemon]);
-  return await opened(left, [daemon]);
+  return await opened(left, right, [daemon]);
 }
 
-/** Packets of a third host for nowhere: the left host routes them into one tunnel, the right one back by the other. */
-export async function ringOfRoutes(lab: Lab): Promise<Ring & { readonly others: readonly Host[] }> {
-  const { left, right } = hosts(lab);
+function hosts(lab: Lab): { readonly left: Host; readonly right: Host } {
+  const both = twoHosts(lab);
+  addAddress(both.right, "eth0", `${ENDPOINTS[1]}/24`);
+  both.left.ip("rule", "add", "to", OUTER_NETWORK, "lookup", "99", "priority", "10");
+  both.left.ip("route", "add", OUTER_NETWORK, "dev", "eth0", "table", "99");
+  return both;
+}
+
+function addSender(lab: Lab, left: Host): Host {
   const sender = lab.addHost("sender");
   wire(
     { host: sender, device: "eth0", addresses: ["10.88.1.2/24"] },
     { host: left, device: "eth1", addresses: ["10.88.1.1/24"] },
   );
   sender.ip("route", "add", "default", "via", "10.88.1.1");
-  for (const host of [left, right]) host.sysctl("net.ipv4.ip_forward", "1");
-  const keys = await twoKeys(lab);
-  const daemons = [
-    tunnel(left, 0, [toRight(0, keys[0], [NOWHERE])]),
-    tunnel(left, 1, [toRight(1, keys[1], ["0.0.0.0/0"])], false),
-  ];
-  const far = [
-    tunnel(right, 0, [toLeft(0, keys[0], inner(0, "left"), [SENDER_NETWORK])]),
-    tunnel(right, 1, [toLeft(1, keys[1], inner(1, "left"), [NOWHERE])]),
-  ];
-  await startAll([...far, ...daemons]);
-  const ring = await opened(left, daemons);
-  return { ...ring, host: sender, target: "10.99.0.1", others: [left, right] };
-}
-
-function hosts(lab: Lab): { readonly left: Host; readonly right: Host } {
-  const both = twoHosts(lab);
-  both.right.ip("address", "add", `${ENDPOINTS[1]}/24`, "dev", "eth0");
-  both.left.ip("rule", "add", "to", OUTER_NETWORK, "lookup", "99", "priority", "10");
-  both.left.ip("route", "add", OUTER_NETWORK, "dev", "eth0", "table", "99");
-  return both;
+  return sender;
 }
 
 async function twoKeys(lab: Lab): Promise<readonly [string, string]> {
@@ -114,12 +112,7 @@ function toRight(at: Number, keyFile: string, more: readonly string[]): PeerSett
   return { name: `right${at}`, keyFile, endpoint, allowedIps };
 }
 
-function toLeft(
-  at: Number,
-  keyFile: string,
-  address = inner(at, "left"),
-  more: readonly string[] = [],
-): PeerSettings {
+function toLeft(keyFile: string, address: string, more: readonly string[] = []): PeerSettings {
   return { name: "left", keyFile, allowedIps: [`${address}/32`, ...more] };
 }
 
@@ -128,7 +121,7 @@ async function startAll(daemons: readonly Daemon[]): Promise<void> {
 }
 
 /** Waits until every peer of the left host has a session. */
-async function opened(left: Host, daemons: readonly Daemon[]): Promise<Ring> {
+async function opened(left: Host, right: Host, daemons: readonly Daemon[]): Promise<Ring> {
   const target = inner(0, "right");
   await Promise.all(NUMBERS.map((at) => ping(left, inner(at, "right"), 3, 0.2)));
   for (const daemon of daemons) {
@@ -139,5 +132,5 @@ async function opened(left: Host, daemons: readonly Daemon[]): Promise<Ring> {
   const close = () => {
     left.ip("rule", "del", "priority", "10");
   };
-  return { host: left, target, daemons, close };
+  return { left, right, target, daemons, close };
 }
