@@ -37,7 +37,7 @@ import {
 await sodium.ready;
 
 /** Handshakes under loss; a tail of 5 % wants many. */
-const RUNS = IS_FULL ? 2_000 : 100;
+const RUNS = IS_FULL ? 1_000 : 100;
 
 /** Points of small order and their non-canonical forms (RFC 7748 §7), little-endian. */
 const LOW_ORDER = [
