@@ -34,6 +34,10 @@ export async function openControlSocket(
     },
     (request, response) => void answer(request, response, status),
   );
+  // Else node answers an unknown Expect itself, with 417, and keeps the connection.
+  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+    void answer(request, response, status);
+  });
   server.maxConnections = MAX_CONNECTIONS;
   server.setTimeout(CLIENT_TIMEOUT_MS, (socket) => socket.destroy());
   await listen(server, path);

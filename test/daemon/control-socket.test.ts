@@ -95,6 +95,15 @@ describe("the server", () => {
     expect(answer).toMatch(/^HTTP\/1.1 405 /);
   });
 
+  it("closes after a request with an expectation that it does not know", async () => {
+    await open();
+
+    const answer = await exchange("GET /v1/status HTTP/1.1\r\nHost: x\r\nExpect: x\r\n\r\n");
+
+    expect(answer).toMatch(/^HTTP\/1.1 200 /);
+    expect(answer.toLowerCase()).toContain("\r\nconnection: close\r\n");
+  });
+
   it("serves one request a connection", async () => {
     await open();
     const request = "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n";
