@@ -7,7 +7,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { inboundVerdict } from "../helpers/inner-reference.ts";
 import { pingPacket } from "../helpers/packets.ts";
-import { malformedPackets, receive, send } from "./campaign/i5.ts";
+import { CAPTURED, malformedPackets, receive, send } from "./campaign/i5.ts";
 import { fromDevice, NETWORKS, RealPair } from "./campaign/real-pair.ts";
 import { chains, dishonest, fragments, jumbogram, nested, type Shape } from "./campaign/shapes.ts";
 
@@ -45,6 +45,22 @@ describe("I4: the verdict of the core and of the reference is the same for", () 
 
   it("fragments that overlap", () => {
     expectVerdicts(fragments());
+  });
+});
+
+it("I5: packets of a real kernel have the verdict of the reference, both ways", () => {
+  const verdicts = new Map<string, number>();
+
+  receive(pair, CAPTURED, verdicts);
+  for (const packet of CAPTURED) send(pair.left, [packet], verdicts);
+
+  // Refused: link-local ones, and those of the other way, but for IPv4, which the right side takes from anywhere.
+  expect(Object.fromEntries(verdicts)).toEqual({
+    "in delivered": 34,
+    "in inner_source": 6,
+    "out sealed": 25,
+    "out no_peer": 12,
+    "out multicast": 3,
   });
 });
 

@@ -4,6 +4,7 @@
  * Inbound they are sealed by a holder of the session's keys, outbound they come from the device. Nothing throws, and
  * after every batch each drop counter has grown by exactly what the reference says of the batch's packets.
  */
+import { readFileSync } from "node:fs";
 import type { DropReason } from "../../../src/core/drop-reason.ts";
 import { inboundVerdict, outboundVerdict } from "../../helpers/inner-reference.ts";
 import { pingPacket } from "../../helpers/packets.ts";
@@ -108,8 +109,19 @@ function count(counts: Map<string, number>, name: string, times = 1): void {
 
 // --- Generation. ---
 
+/** Packets as a kernel sent them. */
+export const CAPTURED: readonly Uint8Array[] = readFileSync(
+  new URL("../../vectors/captured-packets.txt", import.meta.url),
+  "utf8",
+)
+  .split("\n")
+  .filter((line) => line !== "" && !line.startsWith("#"))
+  .map((line) => Uint8Array.from(Buffer.from(line, "hex")));
 /** Frames that end or move something, and the keepalive, are left to the wire target. */
-const STARTS = PLAINTEXTS.filter((text) => text.length >= 20 && (text[0] ?? 0) >= 0x40);
+const STARTS = [
+  ...PLAINTEXTS.filter((text) => text.length >= 20 && (text[0] ?? 0) >= 0x40),
+  ...CAPTURED,
+];
 /** Bytes of headers, where most changes go. */
 const HEADER_BYTES = 60;
 
