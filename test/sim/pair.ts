@@ -202,7 +202,7 @@ export function newClientPair(options: PairOptions = {}): Pair {
   return newPair({ ...options, rightPeer: { endpoints: [], ...options.rightPeer } });
 }
 
-function bootTunnel(
+export function bootTunnel(
   host: Host,
   spec: SiteSpec,
   nodeId: Uint8Array,
