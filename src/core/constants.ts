@@ -94,6 +94,8 @@ export const HALF_OPEN_PER_NODE = PENDING_PER_PEER;
  */
 export const HALF_OPEN_PER_PEER = 2 * HALF_OPEN_PER_NODE;
 export const HALF_OPEN_TOTAL = 4_096;
+/** An INIT with a lower stamp than one that has waited less than this came out of order, milliseconds (rule 7). */
+export const REORDERED_INIT_MS = 10_000;
 /** Life of a half-open session of a node that never had one, milliseconds (rule 7). */
 export const HALF_OPEN_NEWCOMER_MS = 10_000;
 /** Two sessions with opposite initiators born this close may have crossed, milliseconds (rule 8). */

@@ -7,7 +7,12 @@
  * address of its own, so whatever one copy draws must not starve the other.
  */
 import { type Endpoint, endpointOfRow, isSameRemote } from "./address.ts";
-import { DEFERRED_INITS, HANDSHAKE_DH_WORK, HANDSHAKE_WORK_PER_TURN } from "./constants.ts";
+import {
+  DEFERRED_INITS,
+  HANDSHAKE_DH_WORK,
+  HANDSHAKE_WORK_PER_TURN,
+  REORDERED_INIT_MS,
+} from "./constants.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { handshakePrologue } from "./keys.ts";
 import { admit, hasRoomFor, knownPeer, originOf, settleNode } from "./members.ts";
@@ -162,18 +167,22 @@ function judge(
 }
 
 /**
- * No recording: its stamp is above what was confirmed, or its address answered for it. A member of a group can
+ * No recording: its stamp is above what was confirmed and what waits, or its address answered for it: a clock that
+ * was ahead for one handshake must not keep its host out for as long as that one waits. A member of a group can
  * make stamps for any node, so only one that is there now need not prove its address.
  */
 function isFresh(state: State, genuine: Genuine, payload: InitPayload, now: Instant): boolean {
   const { init, psk, source } = genuine;
   const { nodeId, stamp } = payload;
-  const isTrusted = psk.peer.group === undefined || knownPeer(psk, nodeId).current !== undefined;
-  if (isTrusted && psk.floors.isAbove(nodeId, stamp)) return true;
+  const peer = knownPeer(psk, nodeId);
+  const isTrusted = psk.peer.group === undefined || peer.current !== undefined;
+  const isAbove = psk.floors.isAbove(nodeId, stamp);
+  const waited = laterWaitMs(state, peer, payload, now) ?? 0;
+  if (isTrusted && isAbove && waited < REORDERED_INIT_MS) return true;
   return state.cookies.isValid(init, psk, nodeId, source, now);
 }
 
-/** An INIT older than one that waits, and the budgets, with a share for peers that had a session. */
+/** An INIT that came out of order, and the budgets, with a share for peers that had a session. */
 function limitFault(
   state: State,
   { psk, source }: Genuine,
@@ -183,7 +192,8 @@ function limitFault(
   const { floors } = psk;
   const peer = knownPeer(psk, payload.nodeId);
   if (!hasRoomFor(psk, payload.nodeId, source)) return "group_full";
-  if (isStampOrdered(psk, payload) && hasNewerHalfOpen(state, peer, payload)) return "old_stamp";
+  const waited = laterWaitMs(state, peer, payload, now) ?? REORDERED_INIT_MS;
+  if (isStampOrdered(psk, payload) && waited < REORDERED_INIT_MS) return "old_stamp";
   const { group } = peer;
   const origin = originOf(peer, source);
   if (group !== undefined && !group.shares.take(origin, now)) return "handshake_budget";
@@ -202,10 +212,17 @@ function isStampOrdered({ floors }: Psk, { nodeId, stamp }: InitPayload): boolea
   return !floors.has(nodeId) || floors.isAbove(nodeId, stamp);
 }
 
-function hasNewerHalfOpen(state: State, peer: Peer, { nodeId, stamp }: InitPayload): boolean {
-  return peer.halfOpen.some(
+/** How long the last one with a later stamp has waited that waits from this node; undefined: none does. */
+function laterWaitMs(
+  state: State,
+  peer: Peer,
+  { nodeId, stamp }: InitPayload,
+  now: Instant,
+): number | undefined {
+  const later = peer.halfOpen.findLast(
     (waiting) => waiting.stamp > stamp && state.crypto.equal(waiting.node.nodeId, nodeId),
   );
+  return later && now - later.born;
 }
 
 /** The Diffie-Hellman, the RESP, and a session that waits for its first data. */

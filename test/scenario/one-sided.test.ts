@@ -136,6 +136,29 @@ describe("a clock that fell back", () => {
 
     expect(took).toBeLessThanOrEqual(3_000);
   });
+
+  it("nor one whose clock was ahead for that one handshake only, and is right again", () => {
+    const pair = newClientPair();
+    const { world, left, right } = pair;
+    connect(pair);
+    left.wallOffsetMicros = 3_600e6;
+    pingRight(pair);
+    world.settle();
+    world.eve.withhold = ({ by, bytes }) => by === "left" && bytes[0] === TYPE.DATA;
+    left.act((tunnel, now) => tunnel.rekey("right", now));
+    world.advance(2_000);
+    left.stop();
+    left.wallOffsetMicros = 0;
+    world.eve.withhold = () => false;
+    right.delivered.length = 0;
+    left.start();
+
+    const stop = world.every(100, () => pingRight(pair));
+    const took = world.until("traffic", () => right.delivered.length > 0, 200_000);
+    stop();
+
+    expect(took).toBeLessThanOrEqual(12_000);
+  });
 });
 
 describe("a site that only sends keepalives", () => {
