@@ -2,12 +2,13 @@
  * Step 7 of the inbound path: what authentic data means for its session, its peer's timers and endpoint.
  *
  * A batch holds many datagrams of one session that came the same way at one instant, so an effect that
- * one of them had is not repeated for the next. The trap: a keepalive has less effect than a packet, and
- * a late datagram less than the highest so far, so what was had is kept for each; and what is sent in
- * between takes effects back.
+ * one of them had is not repeated for the next. The trap: a keepalive has less effect than a packet or a
+ * frame, and a late datagram less than the highest so far, so what was had is kept for each; and what is sent
+ * in between takes effects back.
  */
 import { isSameWay } from "./address.ts";
 import type { MessageBatch } from "./batch.ts";
+import { PATH_CHALLENGE_CAUSE_BYTES } from "./constants.ts";
 import { sendKeepalive } from "./control.ts";
 import { noteHeard } from "./liveness.ts";
 import type { Session } from "./peer.ts";
@@ -19,6 +20,8 @@ import type { Instant } from "./time.ts";
 /** Effects of data on its session. */
 const PACKET = 1;
 const HIGHEST = 2;
+/** It is long enough to cause a path challenge. */
+const LONG = 4;
 
 /** What is heard in one batch. */
 export class Hearing {
@@ -52,7 +55,8 @@ export class Hearing {
     base: number,
     now: Instant,
   ): void {
-    const effects = (isPacket ? PACKET : 0) | (isHighest ? HIGHEST : 0);
+    const long = bytes >= PATH_CHALLENGE_CAUSE_BYTES ? LONG : 0;
+    const effects = (isPacket ? PACKET : 0) | (isHighest ? HIGHEST : 0) | long;
     if (!this.#isSameAsLast(session, base)) {
       this.#lastRow = base;
       this.#lastSession = session;

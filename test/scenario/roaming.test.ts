@@ -70,6 +70,25 @@ describe("the initiator's address changes under traffic", () => {
     expect(endpointOf(pair.right)).toBe("192.0.2.1:1194");
   });
 
+  it("is challenged for a probe that comes in one batch behind a keepalive", () => {
+    const pair = connected({ roaming: "validated", leftPeer: { keepaliveSeconds: 12 } });
+    const { world, left, right } = pair;
+    pingLeft(pair);
+    world.advance(1_000);
+    left.move([ELSEWHERE]);
+    right.isFrozen = true;
+    world.advance(24_000);
+    right.isFrozen = false;
+    const since = world.now;
+    world.settle();
+
+    const answers = world.eve.sentBy("right").filter(({ at }) => at >= since);
+
+    expect(
+      answers.filter(({ to }) => to.ip === ELSEWHERE).map(({ bytes }) => bytes.length),
+    ).toEqual([PATH_FRAME]);
+  });
+
   it("challenges go out at most once in 250 ms", () => {
     const pair = connected({ roaming: "validated" });
     const { world, left } = pair;
