@@ -280,7 +280,7 @@ function hmac(crypto: HandshakeCrypto, key: Uint8Array, parts: readonly Uint8Arr
 
 function paddedKey(key: Uint8Array, pad: number): Uint8Array {
   const block = new Uint8Array(BLOCK_BYTES).fill(pad);
-  for (const [index, byte] of key.entries()) block[index] = byte ^ pad;
+  for (let index = 0; index < key.length; index++) block[index] = (key[index] ?? 0) ^ pad;
   return block;
 }
 
