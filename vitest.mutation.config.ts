@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ["test/core/**/*.test.ts", "test/scenario/**/*.test.ts"],
     setupFiles: ["test/helpers/quick-tests.ts"],
-    testTimeout: 20_000,
+    testTimeout: 60_000,
     isolate: false,
   },
 });
