@@ -79,6 +79,28 @@ describe("seen INITs", () => {
     expect(seen.repeat(bytes16(1), true)).toBeUndefined();
   });
 
+  it("tell the node that sent them, where they drew something", () => {
+    const seen = new SeenInits();
+    const [resp, challenge, nothing] = [bytes16(1), bytes16(2), bytes16(3)];
+    seen.remember(resp, { kind: "resp", nodeId: bytes16(7), bytes: Uint8Array.of(1) }, START);
+    seen.remember(challenge, { kind: "challenge", nodeId: bytes16(8) }, START);
+    seen.remember(nothing, { kind: "nothing" }, START);
+    expect([resp, challenge, nothing, bytes16(4)].map((mac) => seen.nodeOf(mac))).toEqual([
+      bytes16(7),
+      bytes16(8),
+      undefined,
+      undefined,
+    ]);
+    expect(seen.repeat(bytes16(4), true)).toBeUndefined();
+  });
+
+  it("are forgotten when they are ten minutes old, not before", () => {
+    const seen = new SeenInits();
+    seen.remember(bytes16(1), { kind: "nothing" }, START);
+    expect(seen.has(bytes16(1), after(START, SEEN_INIT_MS - 1))).toBe(true);
+    expect(seen.has(bytes16(1), after(START, SEEN_INIT_MS))).toBe(false);
+  });
+
   it("are forgotten after ten minutes, and the oldest when there are too many", () => {
     const seen = new SeenInits();
     for (let index = 0; index <= SEEN_INITS; index += 1) {
