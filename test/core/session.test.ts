@@ -1,6 +1,5 @@
 /** Sessions alone: counters up to their limit, life span, and which of two confirmed ones is current. */
 import { describe, expect, it } from "vitest";
-import { endpointFrom } from "../../src/core/address.ts";
 import { CROSSING_MS, REJECT_AFTER_MESSAGES, REJECT_AFTER_MS } from "../../src/core/constants.ts";
 import type { Aead, KeySlot } from "../../src/core/crypto.ts";
 import { DeadlineHeap } from "../../src/core/deadlines.ts";
@@ -11,6 +10,7 @@ import { SessionOf } from "../../src/core/session.ts";
 import type { Instant } from "../../src/core/time.ts";
 import { Random } from "../helpers/random.ts";
 import { stubCrypto } from "../sim/stub-crypto.ts";
+import { rowFrom, udp } from "./core-fixtures.ts";
 
 const SMALL = new Uint8Array(16).fill(1);
 const LARGE = new Uint8Array(16).fill(2);
@@ -86,11 +86,46 @@ describe("of two confirmed sessions", () => {
     expect([newer.supersedes(older), older.supersedes(newer)]).toEqual([true, false]);
   });
 
+  it("that crossed at the edges: 10 s apart, the younger born as the older was heard", () => {
+    const mine = newSession({ isInitiator: true, born: 100, own: SMALL, other: LARGE });
+    mine.heardAt = at(100 + CROSSING_MS);
+    const born = 100 + CROSSING_MS;
+    const theirs = newSession({ isInitiator: false, born, own: SMALL, other: LARGE });
+    expect([theirs.supersedes(mine), mine.supersedes(theirs)]).toEqual([false, true]);
+  });
+
+  it("of one instant and one initiator each gives way to the one confirmed later", () => {
+    const [one, other] = [newSession({ born: 5 }), newSession({ born: 5 })];
+    expect([one.supersedes(other), other.supersedes(one)]).toEqual([true, true]);
+  });
+
+  it("that crossed compare node ids byte by byte, the first that differs says", () => {
+    const small = new Uint8Array(16).fill(5);
+    const large = small.slice();
+    small.set([4, 9], 14);
+    const pair = { own: small, other: large } as const;
+    const mine = newSession({ isInitiator: true, born: 100, ...pair });
+    const theirs = newSession({ isInitiator: false, born: 100, ...pair });
+    expect([mine.supersedes(theirs), theirs.supersedes(mine)]).toEqual([true, false]);
+  });
+
   it("the newer is current where they were born more than 10 s apart", () => {
     const older = newSession({ isInitiator: true, born: 100, own: SMALL, other: LARGE });
     const born = 101 + CROSSING_MS;
     const newer = newSession({ isInitiator: false, born, own: SMALL, other: LARGE });
     expect([newer.supersedes(older), older.supersedes(newer)]).toEqual([true, false]);
+  });
+});
+
+describe("a session's paths", () => {
+  it("are where its RESP went, the first time and again; nowhere else", () => {
+    const session = newSession({});
+    session.otherPaths.push(udp("192.0.2.5"), udp("192.0.2.6"));
+    const isOnPath = (ip: string): boolean => {
+      const { rows, base } = rowFrom(udp(ip));
+      return session.isOnPath(rows, base);
+    };
+    expect(["192.0.2.1", "192.0.2.6", "192.0.2.7"].map(isOnPath)).toEqual([true, true, false]);
   });
 });
 
@@ -127,7 +162,7 @@ function newSession(spec: SessionSpec): Session {
     stamp: 1,
     node: { nodeId: spec.other ?? LARGE, mtu: 1420, keepaliveSeconds: 0 },
     ownNodeId: spec.own ?? SMALL,
-    path: endpointFrom(new Uint8Array(16), 1),
+    path: udp("192.0.2.1"),
     sealSlot: 11 as KeySlot,
     openSlot: 12 as KeySlot,
   });
