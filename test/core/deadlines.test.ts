@@ -46,6 +46,20 @@ describe("a timer table", () => {
     expect(table.wakeAt).toBe(300);
   });
 
+  it("clears every timer at once, and is told of one that is due at this very instant", () => {
+    const table = new TimerTable(() => undefined);
+    table.set("retry", at(10));
+    table.set("stale", at(20));
+    expect([table.takeDue("retry", at(9)), table.takeDue("retry", at(10))]).toEqual([false, true]);
+    table.set("rekey", at(30));
+    table.clearAll();
+    expect([table.wakeAt, table.earliest(), table.isSet("rekey")]).toEqual([
+      NEVER,
+      undefined,
+      false,
+    ]);
+  });
+
   it("names the earliest timer, and none when all are clear", () => {
     const table = new TimerTable(() => undefined);
     expect(table.earliest()).toBeUndefined();
@@ -72,6 +86,39 @@ describe("the heap of deadlines", () => {
     }
   });
 
+  it("gives out sleepers in the order in which they wake, wherever one is taken out", () => {
+    for (let without = 0; without < 7; without += 1) {
+      const heap = new DeadlineHeap<TestSleeper>();
+      const times = [40, 10, 60, 20, 50, 70, 30];
+      const sleepers = times.map((time) => {
+        const sleeper = newSleeper(heap);
+        sleeper.timers.set("retry", at(time));
+        return sleeper;
+      });
+      const gone = sleepers[without];
+      if (gone !== undefined) heap.remove(gone);
+      expect(gone?.heapIndex).toBe(NOT_IN_HEAP);
+      const left = times.filter((time) => time !== gone?.timers.wakeAt).sort((a, b) => a - b);
+      expect(drained(heap)).toEqual(left);
+    }
+  });
+
+  it("moves a sleeper that puts its wake-up off", () => {
+    const heap = new DeadlineHeap<TestSleeper>();
+    const times = [10, 20, 30, 40, 50, 60];
+    const sleepers = times.map((time) => {
+      const sleeper = newSleeper(heap);
+      sleeper.timers.set("retry", at(time));
+      return sleeper;
+    });
+    const [first] = sleepers;
+    first?.timers.set("retry", at(45));
+    first?.timers.settle();
+    if (first !== undefined) heap.update(first);
+    expect(sleepers.map(({ heapIndex }) => heapIndex).sort()).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(drained(heap)).toEqual([20, 30, 40, 45, 50, 60]);
+  });
+
   it("lets go of a sleeper that never wakes, and takes it back", () => {
     const heap = new DeadlineHeap<TestSleeper>();
     const sleeper = newSleeper(heap);
@@ -89,6 +136,16 @@ describe("the heap of deadlines", () => {
 });
 
 type TestSleeper = Sleeper;
+
+/** Takes the first out again and again; returns when each wakes. */
+function drained(heap: DeadlineHeap<TestSleeper>): number[] {
+  const order: number[] = [];
+  for (let first = heap.first(); first !== undefined; first = heap.first()) {
+    order.push(first.timers.wakeAt);
+    heap.remove(first);
+  }
+  return order;
+}
 
 function newSleeper(heap: DeadlineHeap<TestSleeper>): TestSleeper {
   const sleeper: TestSleeper = {
