@@ -1,7 +1,7 @@
 /**
  * A hub with 1,000 pairs and a group of 256 sites, which all start at once: until all are up, and a ping beside.
  *
- * `[PAIRS NODES]`. The sites are one process on the same machine, so the hub has half of it at most.
+ * `[PAIRS NODES]`. The sites are two processes on the same machine, so the hub has a third to a half of it.
  */
 import { startCrowd } from "./netns/crowd.ts";
 import { withLab } from "./netns/lab.ts";
