@@ -7,6 +7,7 @@
  * a public key of low order). Exactly those two become `undefined`; whatever else it throws, such as
  * a key of wrong length, is a mistake of the caller and stays an exception.
  */
+import { randomFillSync } from "node:crypto";
 import sodium from "libsodium-wrappers";
 import type { HandshakeCrypto, KeyPair } from "../core/crypto.ts";
 
@@ -20,7 +21,7 @@ const LOW_ORDER = "weak public key";
 export async function loadSodium(): Promise<HandshakeCrypto> {
   await sodium.ready;
   return {
-    random: (length) => sodium.randombytes_buf(length),
+    random,
     blake2b,
     keyPair,
     dh: (secretKey, publicKey) =>
@@ -57,8 +58,13 @@ function blake2b(length: number, parts: readonly Uint8Array[], key?: Uint8Array)
   return sodium.crypto_generichash_final(state, length);
 }
 
+/** From the source that libsodium's WebAssembly asks too, but whole: it asks for four bytes at a time. */
+function random(length: number): Uint8Array {
+  return randomFillSync(new Uint8Array(length));
+}
+
 function keyPair(): KeyPair {
-  const secretKey = sodium.randombytes_buf(sodium.crypto_scalarmult_SCALARBYTES);
+  const secretKey = random(sodium.crypto_scalarmult_SCALARBYTES);
   return { publicKey: sodium.crypto_scalarmult_base(secretKey), secretKey };
 }
 
