@@ -15,7 +15,7 @@ const STUB_SCHEDULES = Number(IPTUN_SCHEDULES ?? 600);
 const REAL_SCHEDULES = Math.ceil(STUB_SCHEDULES / 20);
 /** Schedules of one test. */
 const PART = 200;
-/** A schedule takes some 5 ms, and 30 with real primitives; the machine may be busy with other tests. */
+/** A schedule takes some 10 ms, and 16 with real primitives; the machine may be busy with other tests. */
 const TIMEOUT_MS = 120_000;
 
 const summary = new Summary();
