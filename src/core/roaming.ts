@@ -2,9 +2,9 @@
  * How a peer's endpoint is learned and moves (rule 12).
  *
  * Only data on the current session with its highest counter so far may ask for a move, so a replay
- * never steers us. In the mode "validated" the new address must show that it receives what we send:
- * by answering a path challenge, or because the handshake's answer went there and was confirmed from
- * there, which is the same proof.
+ * never steers us. The new address must show that it receives what we send: by answering a path
+ * challenge (in the mode "validated"), or because the handshake's answer went there and was confirmed
+ * from there, which is the same proof.
  */
 import {
   type Endpoint,
@@ -70,15 +70,17 @@ export function isFromElsewhere(session: Session, rows: Int32Array, base: number
   return (session.isConfirmed && endpoint !== undefined) || !session.isOnPath(rows, base);
 }
 
-/** Whether an arrival moves the endpoint by itself. With roaming off only among what is configured. */
+/**
+ * Whether an arrival moves the endpoint by itself. With roaming off only among what is configured; where
+ * nothing is, each new session says where the peer is.
+ */
 function isTrusted(session: Session, arrival: Readonly<Arrival>): boolean {
   const { rows, base } = arrival;
   const { peer } = session;
   if (peer.roaming === "off" && peer.hasConfiguredEndpoint) {
     return peer.configured.some((endpoint) => isRowFrom(rows, base, endpoint));
   }
-  if (peer.endpoint === undefined) return true;
-  if (peer.roaming !== "validated") return peer.roaming === "on";
+  if (peer.endpoint === undefined || peer.roaming === "on") return true;
   return arrival.isConfirming && session.isOnPath(rows, base);
 }
 

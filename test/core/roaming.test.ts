@@ -75,14 +75,16 @@ describe("a new address of a peer", () => {
   });
 
   it("needs no challenge where the session's RESP went there and its first data came from there", () => {
-    for (const [from, isConfirming, isMoved] of [
-      [PATH, true, true],
-      [PATH, false, false],
-      [AWAY, true, false],
-    ] as const) {
-      const { state, session } = newPair("validated");
-      hear(state, session, udp(from), { isConfirming });
-      expect(session.peer.endpoint).toEqual(udp(isMoved ? from : HOME));
+    for (const roaming of ["validated", "off"] as const) {
+      for (const [from, isConfirming, isMoved] of [
+        [PATH, true, true],
+        [PATH, false, false],
+        [AWAY, true, false],
+      ] as const) {
+        const { state, session } = newPair(roaming);
+        hear(state, session, udp(from), { isConfirming });
+        expect(session.peer.endpoint).toEqual(udp(isMoved ? from : HOME));
+      }
     }
   });
 

@@ -4,7 +4,6 @@
 import { cpuUsage } from "node:process";
 import { Random } from "../helpers/random.ts";
 import { EVENTS, heal, moveHome, type Play, sendPacket } from "./events.ts";
-import { peerOf } from "./model/nodes.ts";
 import { Tally } from "./model/tally.ts";
 import { Net } from "./net.ts";
 import { type Member, newShape, type Shape, type ShapeOptions } from "./shape.ts";
@@ -137,7 +136,6 @@ function recover(play: Play): number {
   const since = net.now;
   const due = new Set<string>();
   for (const { station } of shape.sites) due.add(`${station.name} out`).add(`${station.name} in`);
-  for (const { station } of lostFor(play)) due.delete(`${station.name} in`);
   const first = play.packets + 1;
   net.onDelivered = (station, packet) => {
     if (packet.number < first) return;
@@ -166,22 +164,4 @@ function calm(play: Play): void {
     if (station.running === undefined) station.start();
     if (member.configured.length > 0) station.resolve(member.configured);
   }
-}
-
-/**
- * With roaming off and nothing configured a hub goes on sending where it first learned to. A site stays there, as
- * an operator would see to, unless Eve taught the hub the address of somebody else: those sites are returned.
- */
-function lostFor({ net, shape }: Play): readonly Member[] {
-  const { hub, sites, kind } = shape;
-  const model = hub.station.running?.model;
-  if (model === undefined || hub.roaming !== "off" || kind === "both") return [];
-  return sites.filter(({ station }) => {
-    const peer = peerOf(model, station.running?.model.options.nodeId ?? "");
-    const expected = peer.endpoint?.remote ?? station.door;
-    if (expected === station.door) return false;
-    if (net.stations.some((other) => other.isAt(expected))) return true;
-    station.outside = expected;
-    return false;
-  });
 }

@@ -314,6 +314,21 @@ describe("a peer without endpoint", () => {
     expect(endpointOf(pair.right)).toBe("192.0.2.1:1194");
   });
 
+  it("is learned anew from each new session with roaming off, and never in the middle of one", () => {
+    const pair = newClientPair({ roaming: "off" });
+    connect(pair);
+    const { world, left, right } = pair;
+    left.move([ELSEWHERE]);
+    left.delivered.length = 0;
+    exchange(pair, 20);
+    expect(endpointOf(right)).toBe("192.0.2.1:1194");
+
+    const took = world.until("a packet from the hub", () => left.delivered.length > 0, 30_000);
+
+    expect(took).toBeLessThanOrEqual(17_000);
+    expect(endpointOf(right)).toBe(`${ELSEWHERE}:1194`);
+  });
+
   it("counts packets for it as having no endpoint before", () => {
     const pair = newClientPair();
     pair.left.stop();

@@ -54,15 +54,15 @@ function considerOff(model: Model, peer: Peer, way: Way): void {
 /** The endpoint is another one. */
 function considerMove(model: Model, session: Session, { way, bytes, isConfirming }: Heard): void {
   const { peer } = session;
-  if (peer.roaming === "off") {
-    model.tally.note("roamRefusedOff");
-    return;
-  }
   const isProven = isConfirming && session.paths.some(({ remote }) => remote === way.remote);
   if (peer.roaming === "on" || isProven) {
     if (!isPossible(model, way.remote)) return;
     model.tally.note(peer.roaming === "on" ? "roamedOn" : "roamedConfirming");
     move(model, peer, way);
+    return;
+  }
+  if (peer.roaming === "off") {
+    model.tally.note("roamRefusedOff");
     return;
   }
   if (bytes < PATH_CHALLENGE_CAUSE || model.now - peer.challengedAt < PATH_CHALLENGE_GAP) {
