@@ -5,7 +5,8 @@ import { describe, expect, it } from "vitest";
 import { runCli } from "../../src/cli/program.ts";
 import { deriveKeyRing } from "../../src/core/keys.ts";
 import { loadSodium } from "../../src/crypto/sodium.ts";
-import { ConfigFiles, configText, KEY_A, KEY_B } from "../config/config-files.ts";
+import { ConfigFiles, configText } from "../config/config-files.ts";
+import { KEY_A, KEY_B } from "../helpers/config-samples.ts";
 import { FakeTerminal } from "./fake-terminal.ts";
 
 describe("check of a right configuration", () => {

@@ -4,7 +4,8 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { runCli } from "../../src/cli/program.ts";
 import type { Config } from "../../src/config/config.ts";
-import { ConfigFiles, configText, KEY_A } from "../config/config-files.ts";
+import { ConfigFiles, configText } from "../config/config-files.ts";
+import { KEY_A } from "../helpers/config-samples.ts";
 import { FakeTerminal } from "./fake-terminal.ts";
 
 const runDaemon = vi.hoisted(() => vi.fn<(config: Config) => Promise<number>>());

@@ -9,10 +9,7 @@ import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import type { Identity } from "../../src/config/private-file.ts";
 import { ConfigError } from "../../src/config/problem.ts";
-
-/** Base64 of 32 different bytes; every run of 36 digits has both cases and a digit. */
-export const KEY_A = "q8Mc0CMzIIZmQDVWzvOAvDZsdNvQhgiI1qQoK7kg4fY=";
-export const KEY_B = "kw0U7v0D9WnI0SFeloH1bMJN97JzCUIQWAeCZ3qBqYM=";
+import { KEY_A } from "../helpers/config-samples.ts";
 
 /** A configuration that is right but for what a test puts into it. */
 export function configText(

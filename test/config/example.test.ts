@@ -7,7 +7,8 @@ import { loadConfig } from "../../src/config/load.ts";
 import { KNOWN_KEYS, settingsSchema } from "../../src/config/schema.ts";
 import { parseToml } from "../../src/config/toml.ts";
 import { configWarnings } from "../../src/config/warnings.ts";
-import { ConfigFiles, KEY_A } from "./config-files.ts";
+import { KEY_A } from "../helpers/config-samples.ts";
+import { ConfigFiles } from "./config-files.ts";
 
 const TEXT = readFileSync(new URL("../../config.example.toml", import.meta.url), "utf8");
 

@@ -7,7 +7,8 @@ import { createServer } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { exposureFault, processIdentity, readRegularFile } from "../../src/config/private-file.ts";
-import { ConfigFiles, configText, KEY_A, KEY_B } from "./config-files.ts";
+import { KEY_A, KEY_B } from "../helpers/config-samples.ts";
+import { ConfigFiles, configText } from "./config-files.ts";
 
 const MODE = "expected mode 0600, or 0640 with this process's own group; chmod 600 it";
 const MAKE = "make one with `iptun keygen`";

@@ -2,7 +2,8 @@
  * Groups in a configuration: what makes a peer a group or a group's hub, and what does not fit together.
  */
 import { describe, expect, it } from "vitest";
-import { configOf, configText, KEY_A, KEY_B, problemsOf } from "./config-files.ts";
+import { KEY_A, KEY_B } from "../helpers/config-samples.ts";
+import { configOf, configText, problemsOf } from "./config-files.ts";
 
 const ENDPOINT = 'endpoint = "192.0.2.1:1194"';
 const PREFIX = 'allowed_ips = ["10.9.0.0/16"]';

@@ -6,7 +6,8 @@
  */
 import { describe, expect, it, vi } from "vitest";
 import type * as Keys from "../../src/core/keys.ts";
-import { ConfigFiles, configOf, configText, KEY_A, problemsOf } from "./config-files.ts";
+import { KEY_A } from "../helpers/config-samples.ts";
+import { ConfigFiles, configOf, configText, problemsOf } from "./config-files.ts";
 
 /** Bytes of the largest configuration. */
 const LARGEST = 262_144;

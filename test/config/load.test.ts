@@ -5,7 +5,8 @@ import { describe, expect, it } from "vitest";
 import { wipeKeys } from "../../src/config/load.ts";
 import { DEFAULT_LIMITS } from "../../src/core/options.ts";
 import { formatAddress, formatPrefix } from "../../src/core/prefix.ts";
-import { ConfigFiles, configOf, configText, KEY_A, KEY_B } from "./config-files.ts";
+import { KEY_A, KEY_B } from "../helpers/config-samples.ts";
+import { ConfigFiles, configOf, configText } from "./config-files.ts";
 
 describe("a configuration", () => {
   it("may be one peer and its key", () => {

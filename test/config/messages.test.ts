@@ -4,7 +4,8 @@
  * `configText` puts what is tested at line 3 (interface) or line 6 (peer).
  */
 import { describe, expect, it } from "vitest";
-import { configText, KEY_A, KEY_B, problemsOf } from "./config-files.ts";
+import { KEY_A, KEY_B } from "../helpers/config-samples.ts";
+import { configText, problemsOf } from "./config-files.ts";
 
 const LISTEN = 'expected "address:port", such as "[::]:1194", "0.0.0.0:1194" or "192.0.2.1:1194"';
 const ENDPOINT =

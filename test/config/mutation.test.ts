@@ -6,15 +6,16 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problem.ts";
-import { ConfigFiles, KEY_A, KEY_B } from "./config-files.ts";
+import { CONFIG_SAMPLE, KEY_A, KEY_B } from "../helpers/config-samples.ts";
+import { ConfigFiles } from "./config-files.ts";
 
 /** So many characters in a row of a key would be a leak. */
 const WINDOW = 36;
 
 it("a configuration with any character left out gives a Config or a ConfigError without keys", () => {
   const files = new ConfigFiles();
-  for (let at = 0; at < TEXT.length; at++) {
-    checkText(files, TEXT.slice(0, at) + TEXT.slice(at + 1));
+  for (let at = 0; at < CONFIG_SAMPLE.length; at++) {
+    checkText(files, CONFIG_SAMPLE.slice(0, at) + CONFIG_SAMPLE.slice(at + 1));
   }
 });
 
@@ -22,7 +23,7 @@ it("a configuration with random changes gives a Config or a ConfigError without 
   const files = new ConfigFiles();
   fc.assert(
     fc.property(fc.array(mutation(), { minLength: 1, maxLength: 4 }), (mutations) => {
-      let text = TEXT;
+      let text = CONFIG_SAMPLE;
       for (const mutate of mutations) text = mutate(text);
       checkText(files, text);
     }),
@@ -44,41 +45,12 @@ it("any bytes give a ConfigError", () => {
 it("every key of the prototype is an unknown key", () => {
   const files = new ConfigFiles();
   for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
-    const text = `${TEXT}\n[${name}]\nmtu = 1\n[[peer]]\n${name} = 5\n`;
+    const text = `${CONFIG_SAMPLE}\n[${name}]\nmtu = 1\n[[peer]]\n${name} = 5\n`;
     const found = files.problems(text).filter((line) => line.includes("unknown key"));
     expect(found.length, name).toBe(2);
   }
   expect(Object.hasOwn(Object.prototype, "mtu")).toBe(false);
 });
-
-const TEXT = `# a configuration
-[interface]
-name = "iptun0"
-address = ["10.0.0.1/24", "fd00::1/64"]
-mtu = 1420
-listen = "[::]:1194"
-routes = true
-
-[[peer]]
-name = "b"
-key = "${KEY_A}"
-endpoint = "vpn.example.org:1194"
-allowed_ips = ["10.1.0.0/16"]
-keepalive = 25
-
-[[peer]]
-name = "c"
-key = ["${KEY_B}"]
-endpoint = "[2001:db8::1]:1194"
-allowed_ips = ["10.2.0.0/16", "fd00:2::/64"]
-
-[limits]
-sources = 4096
-[offload]
-tso = false
-[log]
-level = "info"
-`;
 
 type Mutation = (text: string) => string;
 

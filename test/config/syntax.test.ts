@@ -2,7 +2,8 @@
  * Text that is not TOML: one line with file, line and column, never a piece of the text.
  */
 import { describe, expect, it } from "vitest";
-import { configText, KEY_A, problemsOf } from "./config-files.ts";
+import { KEY_A } from "../helpers/config-samples.ts";
+import { configText, problemsOf } from "./config-files.ts";
 
 describe("a syntax error", () => {
   const cases: readonly (readonly [text: string, expected: string])[] = [

@@ -3,7 +3,8 @@
  */
 import { describe, expect, it } from "vitest";
 import { configWarnings } from "../../src/config/warnings.ts";
-import { configOf, configText, KEY_A, KEY_B } from "./config-files.ts";
+import { KEY_A, KEY_B } from "../helpers/config-samples.ts";
+import { configOf, configText } from "./config-files.ts";
 
 describe("a warning", () => {
   const peer = `key = "${KEY_A}"\nendpoint = "a.example:1194"`;

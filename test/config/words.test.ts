@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { ConfigError, formatProblem } from "../../src/config/problem.ts";
 import { looksSecret, printable, shown } from "../../src/config/shown.ts";
 import { closest } from "../../src/config/suggest.ts";
-import { KEY_A, KEY_B } from "./config-files.ts";
+import { KEY_A, KEY_B } from "../helpers/config-samples.ts";
 
 describe("a quoted value", () => {
   it.each([

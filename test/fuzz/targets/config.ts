@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { loadConfig, wipeKeys } from "../../../src/config/load.ts";
 import { ConfigError } from "../../../src/config/problem.ts";
 import { configWarnings } from "../../../src/config/warnings.ts";
+import { CONFIG_SAMPLE, KEY_A, KEY_B } from "../../helpers/config-samples.ts";
 import { type Operation, Reader } from "../engine/program.ts";
 import type { Target } from "../engine/target.ts";
 
@@ -34,43 +35,9 @@ const LONG_WINDOW = 36;
 /** A file system in memory where there is one: opening a file is half of a load. */
 const MEMORY = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 
-const KEY_A = "q8Mc0CMzIIZmQDVWzvOAvDZsdNvQhgiI1qQoK7kg4fY=";
-const KEY_B = "kw0U7v0D9WnI0SFeloH1bMJN97JzCUIQWAeCZ3qBqYM=";
-
 /** Right configurations. */
 const STARTS = [
-  `# a configuration
-[interface]
-name = "iptun0"
-address = ["10.0.0.1/24", "fd00::1/64"]
-mtu = 1420
-listen = "[::]:1194"
-device = ""
-routes = true
-fwmark = 0
-state_dir = "/var/lib/iptun"
-
-[[peer]]
-name = "b"
-key = "${KEY_A}"
-endpoint = "vpn.example.org:1194"
-allowed_ips = ["10.1.0.0/16"]
-keepalive = 25
-roaming = "validated"
-
-[[peer]]
-name = "c"
-key = ["${KEY_B}"]
-endpoint = "[2001:db8::1]:1194"
-allowed_ips = ["10.2.0.0/16", "fd00:2::/64"]
-
-[limits]
-sources = 4096
-[offload]
-tso = false
-[log]
-level = "info"
-`,
+  CONFIG_SAMPLE,
   `[interface]\naddress = ["10.0.0.1/24"]\n\n[[peer]]\nname = "b"\nkey_file = "site.key"\n`,
   `interface.name = 'tun'\npeer = [{ name = "x", key = "group:${KEY_A}", learn = true, allowed_ips = ["10.77.0.0/16"] }]\n`,
 ];
