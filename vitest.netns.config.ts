@@ -1,10 +1,10 @@
 /**
  * Tests with real packets between network namespaces: `npx vitest run --config vitest.netns.config.ts`.
- * One at a time, because they measure and the machine is one. IPTUN_SLOW=1 gives the long runs.
+ * One at a time, because they measure and the machine is one. IPTUN_FULL=1 gives the long runs.
  */
 import { defineConfig } from "vitest/config";
+import { IS_FULL } from "./test/helpers/figure.ts";
 
-const { IPTUN_SLOW } = process.env;
 const MINUTE_MS = 60_000;
 
 export default defineConfig({
@@ -13,7 +13,7 @@ export default defineConfig({
     pool: "forks",
     fileParallelism: false,
     maxConcurrency: 1,
-    testTimeout: IPTUN_SLOW === "1" ? 20 * MINUTE_MS : MINUTE_MS,
+    testTimeout: IS_FULL ? 20 * MINUTE_MS : MINUTE_MS,
     hookTimeout: MINUTE_MS,
     teardownTimeout: 10_000,
   },

@@ -1,12 +1,13 @@
 /**
  * Figures of the fault plan (docs/faults.md): what a test measured, printed beside what passes.
  *
- * The counts of the plan that take minutes are run with IPTUN_FULL=1; without it the same tests run with less.
+ * Counts and times that take minutes, of the plan and of the tests with real packets, are run with IPTUN_FULL=1; without
+ * it the same tests run with less.
  */
 
 const { IPTUN_FULL } = process.env;
 
-/** Whether every count is to be the plan's own. */
+/** Whether every count and time is to be the full one. */
 export const IS_FULL = IPTUN_FULL === "1";
 
 /** Prints one line: the row of the plan, what was done, what was measured, what passes. */

@@ -3,7 +3,7 @@
  *
  *   left ---- right ---- stranger (in one test with left's outer address on its loopback device)
  *
- * IPTUN_SLOW=1 floods for 260 s, across two rekeys; otherwise the flood is short, and rekeys under a
+ * IPTUN_FULL=1 floods for 260 s, across two rekeys; otherwise the flood is short, and rekeys under a
  * flood are tested with a virtual clock in test/core.
  */
 import { describe, expect, it } from "vitest";
@@ -21,9 +21,9 @@ import {
 } from "../../scripts/netns/topology.ts";
 import { Ping } from "../../scripts/netns/traffic.ts";
 import { startSender } from "../../scripts/netns/udp-sender.ts";
+import { IS_FULL } from "../helpers/figure.ts";
 
-const { IPTUN_SLOW } = process.env;
-const SECONDS = IPTUN_SLOW === "1" ? 260 : 6;
+const SECONDS = IS_FULL ? 260 : 6;
 const RATE = 20_000;
 const { left, right } = ADDRESSES;
 

@@ -1,16 +1,16 @@
 /**
  * Inner IPv4 and IPv6 over outer IPv4 and IPv6, with the distribution's ping and iperf3.
  *
- * IPTUN_SLOW=1 runs every iperf3 for 10 s; otherwise one does, and the others are short.
+ * IPTUN_FULL=1 runs every iperf3 for 10 s; otherwise one does, and the others are short.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Lab, openLab } from "../../scripts/netns/lab.ts";
 import { ADDRESSES, hostPort, type Pair, startPair } from "../../scripts/netns/topology.ts";
 import { ping, tcpThroughput } from "../../scripts/netns/traffic.ts";
+import { IS_FULL } from "../helpers/figure.ts";
 
-const { IPTUN_SLOW } = process.env;
 const LONG_SECONDS = 10;
-const SHORT_SECONDS = IPTUN_SLOW === "1" ? LONG_SECONDS : 2;
+const SHORT_SECONDS = IS_FULL ? LONG_SECONDS : 2;
 const { left, right } = ADDRESSES;
 
 describe.each([

@@ -1,15 +1,15 @@
 /**
  * Memory of one end: idle below 120 MiB, and not growing with what it carries.
  *
- * IPTUN_SLOW=1 carries 10 GB (scripts/measure-memory does the same and prints the figures).
+ * IPTUN_FULL=1 carries 10 GB (scripts/measure-memory does the same and prints the figures).
  */
 import { describe, expect, it } from "vitest";
 import { withLab } from "../../scripts/netns/lab.ts";
 import { measureMemory } from "../../scripts/netns/measure.ts";
 import { startPair } from "../../scripts/netns/topology.ts";
+import { IS_FULL } from "../helpers/figure.ts";
 
-const { IPTUN_SLOW } = process.env;
-const [FIRST_GB, LAST_GB] = IPTUN_SLOW === "1" ? [1, 10] : [0.3, 0.9];
+const [FIRST_GB, LAST_GB] = IS_FULL ? [1, 10] : [0.3, 0.9];
 
 describe("resident memory", () => {
   it(`is under 120 MiB idle, and grows at most 3 MiB from ${FIRST_GB} to ${LAST_GB} GB`, async () => {

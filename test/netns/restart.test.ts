@@ -2,7 +2,7 @@
  * One side dies without a word (SIGKILL) under ping at 10 ms, and starts again.
  *
  * The time is taken from the start of the new process to the first answer, as an operator would see it:
- * it holds the start of Node.js. IPTUN_SLOW=1 adds the slow way back.
+ * it holds the start of Node.js. IPTUN_FULL=1 adds the slow way back.
  */
 import { describe, expect, it } from "vitest";
 import type { Daemon } from "../../scripts/netns/daemon.ts";
@@ -10,8 +10,8 @@ import { withLab } from "../../scripts/netns/lab.ts";
 import { until } from "../../scripts/netns/process.ts";
 import { ADDRESSES, startPair } from "../../scripts/netns/topology.ts";
 import { Ping } from "../../scripts/netns/traffic.ts";
+import { IS_FULL } from "../helpers/figure.ts";
 
-const { IPTUN_SLOW } = process.env;
 const { left, right } = ADDRESSES;
 
 describe("after a restart of one side traffic is back", () => {
@@ -26,7 +26,7 @@ describe("after a restart of one side traffic is back", () => {
   });
 
   // test/scenario/restart has it in virtual time.
-  it.runIf(IPTUN_SLOW === "1")("within 17 s where only the other side has it", async () => {
+  it.runIf(IS_FULL)("within 17 s where only the other side has it", async () => {
     await withLab(async (lab) => {
       const pair = await startPair(lab);
 

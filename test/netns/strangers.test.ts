@@ -10,10 +10,10 @@ import { delivered, drops } from "../../scripts/netns/status.ts";
 import { ADDRESSES, makePair, PORT } from "../../scripts/netns/topology.ts";
 import { ping } from "../../scripts/netns/traffic.ts";
 import { startSender } from "../../scripts/netns/udp-sender.ts";
+import { IS_FULL } from "../helpers/figure.ts";
 
-const { IPTUN_SLOW } = process.env;
-/** A minute and a half in slow mode, so that the second line a minute would show. */
-const WATCHED_MS = IPTUN_SLOW === "1" ? 90_000 : 6_000;
+/** A minute and a half in a full run, so that the second line a minute would show. */
+const WATCHED_MS = IS_FULL ? 90_000 : 6_000;
 const { left, right } = ADDRESSES;
 
 describe("a wrong key", () => {
