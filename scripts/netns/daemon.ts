@@ -2,17 +2,17 @@
  * iptun in a lab: its config written, its keys made by its own `keygen`, its process watched.
  *
  * What a test knows of a running daemon it knows as an operator does: from `iptun status --json`, the
- * exit code and the log. The trap: two daemons in two namespaces share one /run, so each has a runtime
- * directory of its own.
+ * exit code and the log. Only who waits asks the control socket itself, as that command does: each command is a
+ * process whose start takes a quarter of a second of CPU from what it asks about. The trap: two daemons in two
+ * namespaces share one /run, so each has a runtime directory of its own.
  */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fetchStatus } from "../../src/daemon/control-client.ts";
+import { DaemonError } from "../../src/daemon/failure.ts";
 import type { Host } from "./lab.ts";
 import { Child, expectSuccess, type Finished, finish, ROOT, until } from "./process.ts";
 import type { Status } from "./status.ts";
-
-/** Each question is a process of its own: asked too often, it takes the CPU from what it asks about. */
-const STATUS_EVERY_MS = 100;
 
 // The built command.
 const IPTUN = [process.execPath, join(ROOT, "dist/main.js")] as const;
@@ -165,27 +165,26 @@ export class Daemon {
   /** Starts the process and waits until it answers `iptun status`. */
   async start(): Promise<void> {
     this.spawn();
-    const socket = join(this.#runtimeDir, `${this.settings.device}.sock`);
     await until(`status of iptun on ${this.host.name}`, 15_000, async () => {
       if (!this.child.isRunning) throw new Error(`iptun ended on ${this.host.name}:\n${this.log}`);
-      // A look at the folder costs nothing; a process that asks in vain delays the one that starts.
-      return existsSync(socket) ? await this.tryStatus() : undefined;
+      return await this.#tryStatus();
     });
-  }
-
-  /** `iptun status --json`, or undefined while the daemon does not answer. */
-  async tryStatus(): Promise<Status | undefined> {
-    const { code, stdout } = await this.host.run([...IPTUN, "status", "--json"], {
-      env: this.#env,
-    });
-    return code === 0 ? (JSON.parse(stdout) as Status) : undefined;
   }
 
   /** `iptun status --json`; throws when the daemon does not answer. */
   async status(): Promise<Status> {
-    const status = await this.tryStatus();
-    if (status === undefined) throw new Error(`iptun on ${this.host.name} gives no status`);
-    return status;
+    const command = [...IPTUN, "status", "--json"];
+    return JSON.parse(await this.host.output(command, { env: this.#env })) as Status;
+  }
+
+  /** What the control socket says, or undefined while the daemon does not answer. */
+  async #tryStatus(): Promise<Status | undefined> {
+    try {
+      return await fetchStatus(join(this.#runtimeDir, `${this.settings.device}.sock`));
+    } catch (error) {
+      if (error instanceof DaemonError) return undefined;
+      throw error;
+    }
   }
 
   /** Waits until the status satisfies `accepts`, and returns it. */
@@ -195,10 +194,10 @@ export class Daemon {
     timeoutMs = 10_000,
   ): Promise<Status> {
     const probe = async () => {
-      const status = await this.tryStatus();
+      const status = await this.#tryStatus();
       return status !== undefined && accepts(status) ? status : undefined;
     };
-    return await until(`${what} on ${this.host.name}`, timeoutMs, probe, STATUS_EVERY_MS);
+    return await until(`${what} on ${this.host.name}`, timeoutMs, probe);
   }
 
   /** Waits until the first peer has a confirmed session. */

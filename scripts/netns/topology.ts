@@ -128,8 +128,9 @@ export interface PairOptions {
 
 /** Two hosts with one key, daemons not started. */
 export async function makePair(lab: Lab, options: PairOptions = {}): Promise<Pair> {
+  const key = makeKey(lab.dir);
   const hosts = twoHosts(lab, options.mtu);
-  const keyFile = await makeKey(lab.dir);
+  const keyFile = await key;
   return {
     left: sideDaemon(hosts.left, "left", keyFile, options.left),
     right: sideDaemon(hosts.right, "right", keyFile, options.right),
