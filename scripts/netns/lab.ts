@@ -11,7 +11,7 @@
  * trap: a SIGKILL of the program that owns a lab leaves it behind; the next lab sweeps those whose owner
  * is gone.
  */
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -186,13 +186,22 @@ export function addAddress(host: Host, device: string, address: string): void {
 /** Removes what a killed program left: namespaces and folders whose owner no longer runs. */
 export function sweepDeadLabs(): void {
   for (const netns of ownerless(NETNS_FOLDER)) {
-    for (const pid of runNow(["ip", "netns", "pids", netns]).split("\n")) {
-      if (pid !== "") process.kill(Number(pid), "SIGKILL");
-    }
-    runNow(["ip", "netns", "del", netns]);
+    sweepNamespace(netns);
   }
   for (const folder of ownerless(tmpdir())) {
     rmSync(join(tmpdir(), folder), { recursive: true, force: true });
+  }
+}
+
+/** Another program may sweep at the same time: what is gone by then is no fault. */
+function sweepNamespace(netns: string): void {
+  try {
+    for (const pid of runNow(["ip", "netns", "pids", netns]).split("\n")) {
+      if (pid !== "" && isAlive(Number(pid))) process.kill(Number(pid), "SIGKILL");
+    }
+    runNow(["ip", "netns", "del", netns]);
+  } catch (error) {
+    if (existsSync(join(NETNS_FOLDER, netns))) throw error;
   }
 }
 
