@@ -3,15 +3,24 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Daemon, type DaemonOptions, makeKey, type Settings } from "../../scripts/netns/daemon.ts";
-import { type Host, withLab } from "../../scripts/netns/lab.ts";
+import { type Host, type Lab, openLab } from "../../scripts/netns/lab.ts";
 import { finish, pause } from "../../scripts/netns/process.ts";
 import { hostPort, PORT, TUN } from "../../scripts/netns/topology.ts";
 import { startSender } from "../../scripts/netns/udp-sender.ts";
 
 const CONFIG_FAULT = 78;
 const NO_PERMISSION = 4;
+
+let lab: Lab;
+let keyFile: string;
+
+beforeAll(async () => {
+  lab = openLab();
+  keyFile = await makeKey(lab.dir);
+});
+afterAll(() => lab.close());
 
 describe("iptun --config ends with one line", () => {
   it("when /dev/net/tun is missing", async () => {
@@ -101,17 +110,15 @@ describe("iptun --config goes on", () => {
   });
 });
 
-/** One host, and settings that would start on it. */
+/** A host of its own, and settings that would start on it. */
 async function withHost(body: (host: Host, settings: Settings) => Promise<void>): Promise<void> {
-  await withLab(async (lab) => {
-    const host = lab.addHost("only");
-    const peer = { name: "far", keyFile: await makeKey(lab.dir), endpoint: hostPort("192.0.2.9") };
-    await body(host, {
-      device: TUN,
-      addresses: ["10.77.0.1/24"],
-      listen: `[::]:${PORT}`,
-      peers: [{ ...peer, allowedIps: ["10.77.0.9/32"] }],
-    });
+  const host = lab.addHost(`host${lab.hosts.length}`);
+  const peer = { name: "far", keyFile, endpoint: hostPort("192.0.2.9") };
+  await body(host, {
+    device: TUN,
+    addresses: ["10.77.0.1/24"],
+    listen: `[::]:${PORT}`,
+    peers: [{ ...peer, allowedIps: ["10.77.0.9/32"] }],
   });
 }
 

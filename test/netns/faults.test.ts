@@ -1,117 +1,119 @@
 /**
  * Faults of the device and the process: each ends cleanly or is waited out, none is a busy loop.
  */
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readDatagrams, startCapture } from "../../scripts/netns/capture.ts";
-import { withLab } from "../../scripts/netns/lab.ts";
+import { type Host, type Lab, openLab } from "../../scripts/netns/lab.ts";
 import { cpuShare } from "../../scripts/netns/proc.ts";
 import { finish, pause } from "../../scripts/netns/process.ts";
-import { ADDRESSES, startPair, TUN } from "../../scripts/netns/topology.ts";
+import { ADDRESSES, bringUp, type Pair, startPair, TUN } from "../../scripts/netns/topology.ts";
 import { Ping, ping } from "../../scripts/netns/traffic.ts";
 
 const { left, right } = ADDRESSES;
 /** A close frame in DATA: 32 bytes and the frame's two. */
 const CLOSE_BYTES = 34;
 
-describe("the device", () => {
-  it("deleted: ends with one line and exit code 1", async () => {
-    await withLab(async (lab) => {
-      const { left: daemon } = await startPair(lab);
-      const linesBefore = daemon.log.split("\n").length;
+/** A network behind the right site, for the routes. */
+const BEHIND = { four: "10.88.0.0/16", six: "fd88::/48" } as const;
+const OURS = /10\.[78]|fd[78]/;
 
-      daemon.host.ip("link", "delete", TUN);
-      const { code } = await finish(daemon.child, 5000);
+let lab: Lab;
+let pair: Pair;
 
-      expect(code).toBe(1);
-      expect(daemon.log.split("\n").length - linesBefore).toBe(1);
-      expect(daemon.log.trimEnd().split("\n").at(-1)).toContain(TUN);
-    });
+// One tunnel for all: each case leaves it up, or starts again what it ended.
+beforeAll(async () => {
+  lab = openLab();
+  const allowedIps = ["10.77.0.2/32", "fd77::2/128", BEHIND.four, BEHIND.six];
+  pair = await startPair(lab, { left: { peer: { allowedIps } } });
+});
+afterAll(() => lab.close());
+
+describe("SIGUSR1", () => {
+  it("opens no debugger and disturbs nothing", async () => {
+    const { host, child } = pair.left;
+
+    child.signal("SIGUSR1");
+    await pause(500);
+
+    expect(await host.output(["ss", "-ltnH"])).toBe("");
+    expect((await ping(host, right.inner4, 5)).received).toBe(5);
   });
+});
 
-  it("set down: is waited out without work, and traffic goes on when it is up", async () => {
-    await withLab(async (lab) => {
-      const pair = await startPair(lab);
-      const { host, child } = pair.right;
-      const beside = new Ping(pair.left.host, right.inner4, 0.01);
+describe("SIGKILL", () => {
+  it("leaves no device and no route, and nothing that stops the next start", async () => {
+    const { host } = pair.left;
+    expectDeviceAndRoutes(host);
 
-      host.ip("link", "set", TUN, "down");
-      const share = await cpuShare(child.pid, () => pause(3000));
-      host.ip("link", "set", TUN, "up");
-      await beside.stop();
+    await pair.left.stop("SIGKILL");
 
-      expect(share).toBeLessThan(0.05);
-      expect(child.isRunning).toBe(true);
-      expect(pair.right.logLines("down").length).toBeLessThanOrEqual(3);
-      const after = await ping(pair.left.host, right.inner4, 10);
-      expect(after.received).toBe(10);
-    });
+    expectNothingOfOurs(host);
+    await pair.left.start();
+    expectDeviceAndRoutes(host);
+    expect((await ping(host, right.inner4, 20, 0.1)).received).toBeGreaterThan(15);
+    expect((await ping(pair.right.host, left.inner4, 5)).received).toBe(5);
   });
 });
 
 describe("SIGTERM", () => {
   it("says good-bye, removes device and routes, and exits 0 within a second", async () => {
-    await withLab(async (lab) => {
-      const allowedIps = ["10.77.0.2/32", "fd77::2/128", "10.88.0.0/16", "fd88::/48"];
-      const pair = await startPair(lab, { left: { peer: { allowedIps } } });
-      const { host } = pair.left;
-      expect(host.ip("route")).toContain(`10.88.0.0/16 dev ${TUN}`);
-      expect(host.ip("-6", "route")).toContain(`fd88::/48 dev ${TUN}`);
-      const capture = await startCapture(pair.right.host, "eth0", { filter: "udp" });
+    const { host } = pair.left;
+    expectDeviceAndRoutes(host);
+    const capture = await startCapture(pair.right.host, "eth0", { filter: "udp" });
 
-      const start = performance.now();
-      const { code } = await pair.left.stop("SIGTERM");
-      const takenMs = performance.now() - start;
+    const start = performance.now();
+    const { code } = await pair.left.stop("SIGTERM");
+    const takenMs = performance.now() - start;
 
-      expect(code).toBe(0);
-      expect(takenMs).toBeLessThan(1000);
-      expect(host.hasDevice(TUN)).toBe(false);
-      expect(`${host.ip("route")}${host.ip("-6", "route")}`).not.toMatch(/10\.[78]|fd[78]/);
-      await pair.right.waitForStatus("end of the session", ({ peers }) => peers[0]?.state !== "up");
-      await capture.stop();
-      const lengths = readDatagrams(capture.file).map(({ payload }) => payload.length);
-      expect(lengths).toContain(CLOSE_BYTES);
-    });
+    expect(code).toBe(0);
+    expect(takenMs).toBeLessThan(1000);
+    expectNothingOfOurs(host);
+    await pair.right.waitForStatus("end of the session", ({ peers }) => peers[0]?.state !== "up");
+    await capture.stop();
+    const lengths = readDatagrams(capture.file).map(({ payload }) => payload.length);
+    expect(lengths).toContain(CLOSE_BYTES);
+    await pair.left.start();
+    await bringUp(pair);
   });
 });
 
-describe("SIGUSR1", () => {
-  it("opens no debugger and disturbs nothing", async () => {
-    await withLab(async (lab) => {
-      const pair = await startPair(lab);
-      const { host, child } = pair.left;
+describe("the device", () => {
+  it("set down: is waited out without work, and traffic goes on when it is up", async () => {
+    const { host, child } = pair.right;
+    const beside = new Ping(pair.left.host, right.inner4, 0.01);
 
-      child.signal("SIGUSR1");
-      await pause(500);
+    host.ip("link", "set", TUN, "down");
+    const share = await cpuShare(child.pid, () => pause(3000));
+    host.ip("link", "set", TUN, "up");
+    await beside.stop();
 
-      expect(await host.output(["ss", "-ltnH"])).toBe("");
-      expect((await ping(host, right.inner4, 5)).received).toBe(5);
-    });
+    expect(share).toBeLessThan(0.05);
+    expect(child.isRunning).toBe(true);
+    expect(pair.right.logLines("down").length).toBeLessThanOrEqual(3);
+    const after = await ping(pair.left.host, right.inner4, 10);
+    expect(after.received).toBe(10);
+  });
+
+  it("deleted: ends with one line and exit code 1", async () => {
+    const daemon = pair.left;
+    const linesBefore = daemon.log.split("\n").length;
+
+    daemon.host.ip("link", "delete", TUN);
+    const { code } = await finish(daemon.child, 5000);
+
+    expect(code).toBe(1);
+    expect(daemon.log.split("\n").length - linesBefore).toBe(1);
+    expect(daemon.log.trimEnd().split("\n").at(-1)).toContain(TUN);
   });
 });
 
-describe("SIGKILL", () => {
-  it("leaves no device and no route", async () => {
-    await withLab(async (lab) => {
-      const { left: daemon } = await startPair(lab);
-      const { host } = daemon;
-      expect(host.hasDevice(TUN)).toBe(true);
+function expectDeviceAndRoutes(host: Host): void {
+  expect(host.hasDevice(TUN)).toBe(true);
+  expect(host.ip("route")).toContain(`${BEHIND.four} dev ${TUN}`);
+  expect(host.ip("-6", "route")).toContain(`${BEHIND.six} dev ${TUN}`);
+}
 
-      await daemon.stop("SIGKILL");
-
-      expect(host.hasDevice(TUN)).toBe(false);
-      expect(`${host.ip("route")}${host.ip("-6", "route")}`).not.toMatch(/10\.77|fd77/);
-    });
-  });
-
-  it("leaves nothing that stops the next start", async () => {
-    await withLab(async (lab) => {
-      const pair = await startPair(lab);
-
-      await pair.left.stop("SIGKILL");
-      await pair.left.start();
-
-      expect((await ping(pair.left.host, right.inner4, 20, 0.1)).received).toBeGreaterThan(15);
-      expect((await ping(pair.right.host, left.inner4, 5)).received).toBe(5);
-    });
-  });
-});
+function expectNothingOfOurs(host: Host): void {
+  expect(host.hasDevice(TUN)).toBe(false);
+  expect(`${host.ip("route")}${host.ip("-6", "route")}`).not.toMatch(OURS);
+}

@@ -3,14 +3,14 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readDatagrams, startCapture } from "../../scripts/netns/capture.ts";
 import { type Lab, openLab, sweepDeadLabs, withLab } from "../../scripts/netns/lab.ts";
 import { pause, ROOT, runNow } from "../../scripts/netns/process.ts";
 import { type Disturbance, relayedHosts } from "../../scripts/netns/relay.ts";
 import { ADDRESSES, PORT, twoHosts } from "../../scripts/netns/topology.ts";
 import { longestGapMs, Ping, ping, tcpThroughput } from "../../scripts/netns/traffic.ts";
-import { startSender } from "../../scripts/netns/udp-sender.ts";
+import { startSender, type UdpSender } from "../../scripts/netns/udp-sender.ts";
 
 const { left, right } = ADDRESSES;
 const PERFECT: Disturbance = { loss: 0, delayMs: 0, jitterMs: 0, duplicate: 0, seed: 1 };
@@ -60,11 +60,11 @@ describe("two hosts of a lab", () => {
   let lab: Lab;
   let hosts: ReturnType<typeof twoHosts>;
 
-  beforeEach(() => {
+  beforeAll(() => {
     lab = openLab();
     hosts = twoHosts(lab);
   });
-  afterEach(() => lab.close());
+  afterAll(() => lab.close());
 
   it("answer ping over IPv4 and IPv6", async () => {
     const four = await ping(hosts.left, right.outer4, 3);
@@ -109,6 +109,7 @@ describe("two hosts of a lab", () => {
     await sender.send(target, PORT, [Buffer.from("first"), Buffer.from("second")]);
     await pause(200);
     await capture.stop();
+    await sender.close();
 
     const datagrams = readDatagrams(capture.file);
     expect(datagrams.map(({ payload }) => payload.toString())).toEqual(["first", "second"]);
@@ -128,6 +129,40 @@ describe("two hosts of a lab", () => {
 });
 
 describe("a relay", () => {
+  let lab: Lab;
+  let hosts: Awaited<ReturnType<typeof relayedHosts>>;
+  let sender: UdpSender;
+  let receiver: UdpSender;
+
+  beforeAll(async () => {
+    lab = openLab();
+    hosts = await relayedHosts(lab);
+    sender = await startSender(hosts.left);
+    receiver = await startSender(hosts.right, "0.0.0.0", PORT);
+  });
+  afterAll(() => lab.close());
+
+  /** Datagrams that the receiver gets while `work` runs and shortly after. */
+  async function received(work: () => Promise<unknown>): Promise<number> {
+    const before = (await receiver.report()).answers;
+    await work();
+    await pause(200);
+    return (await receiver.report()).answers - before;
+  }
+
+  it("records what passes, by message type, and sends it again", async () => {
+    const datagrams = [Buffer.from([1]), Buffer.from([4, 1]), Buffer.from([4, 2])];
+
+    const answers = await received(async () => {
+      await sender.send(right.outer4, PORT, datagrams);
+      const { recordedForward } = await hosts.relay.order({ kind: "report" });
+      expect(recordedForward).toEqual({ 1: 1, 4: 2 });
+      await hosts.relay.order({ kind: "replay", direction: "forward" });
+    });
+
+    expect(answers).toBe(6);
+  });
+
   it.each([
     { what: "nothing", disturbance: PERFECT, least: 500, most: 500 },
     { what: "half", disturbance: { ...PERFECT, loss: 0.5 }, least: 180, most: 320 },
@@ -138,35 +173,13 @@ describe("a relay", () => {
       most: 820,
     },
   ])("that is told to lose $what does so", async ({ disturbance, least, most }) => {
-    await withLab(async (lab) => {
-      const hosts = await relayedHosts(lab);
-      const sender = await startSender(hosts.left);
-      const receiver = await startSender(hosts.right, "0.0.0.0", PORT);
+    await hosts.relay.order({ kind: "disturb", disturbance });
 
-      await hosts.relay.order({ kind: "disturb", disturbance });
-      await sender.send(right.outer4, PORT, Array(500).fill(Buffer.from([4, 1, 2, 3])));
-      await pause(200);
+    const answers = await received(() =>
+      sender.send(right.outer4, PORT, Array(500).fill(Buffer.from([4, 1, 2, 3]))),
+    );
 
-      const { answers } = await receiver.report();
-      expect(answers).toBeGreaterThanOrEqual(least);
-      expect(answers).toBeLessThanOrEqual(most);
-    });
-  });
-
-  it("records what passes, by message type, and sends it again", async () => {
-    await withLab(async (lab) => {
-      const hosts = await relayedHosts(lab);
-      const sender = await startSender(hosts.left);
-      const receiver = await startSender(hosts.right, "0.0.0.0", PORT);
-      const datagrams = [Buffer.from([1]), Buffer.from([4, 1]), Buffer.from([4, 2])];
-
-      await sender.send(right.outer4, PORT, datagrams);
-      const { recordedForward } = await hosts.relay.order({ kind: "report" });
-      await hosts.relay.order({ kind: "replay", direction: "forward" });
-      await pause(200);
-
-      expect(recordedForward).toEqual({ 1: 1, 4: 2 });
-      expect((await receiver.report()).answers).toBe(6);
-    });
+    expect(answers).toBeGreaterThanOrEqual(least);
+    expect(answers).toBeLessThanOrEqual(most);
   });
 });
