@@ -1,20 +1,51 @@
 /**
  * Tests with real packets between network namespaces: `npx vitest run --config vitest.netns.config.ts`.
- * One at a time, because they measure and the machine is one. IPTUN_FULL=1 gives the long runs.
+ *
+ * First those that mostly wait, a few files at a time: no lab sees another's namespaces, folders or ports. Then, one
+ * file at a time, those that measure a rate or a time or keep the processors busy, because the machine is one.
+ * IPTUN_FULL=1 gives the long runs.
  */
 import { defineConfig } from "vitest/config";
 import { IS_FULL } from "./test/helpers/figure.ts";
 
 const MINUTE_MS = 60_000;
+/** More than the processors, for they mostly wait. */
+const FILES_AT_ONCE = 3;
+
+const ALONE = [
+  ...["busy-control", "crowd", "flood", "four-cases", "memory", "restart"],
+  ...["offload-capture", "offload-delivery", "offload-lans"],
+].map((name) => `test/netns/${name}.test.ts`);
+
+const common = {
+  pool: "forks",
+  testTimeout: IS_FULL ? 20 * MINUTE_MS : MINUTE_MS,
+  hookTimeout: MINUTE_MS,
+} as const;
 
 export default defineConfig({
   test: {
-    include: ["test/netns/**/*.test.ts"],
-    pool: "forks",
-    fileParallelism: false,
-    maxConcurrency: 1,
-    testTimeout: IS_FULL ? 20 * MINUTE_MS : MINUTE_MS,
-    hookTimeout: MINUTE_MS,
     teardownTimeout: 10_000,
+    projects: [
+      {
+        test: {
+          ...common,
+          name: "waiting",
+          include: ["test/netns/**/*.test.ts"],
+          exclude: ALONE,
+          maxWorkers: FILES_AT_ONCE,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: "alone",
+          include: ALONE,
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
   },
 });
