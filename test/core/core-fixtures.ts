@@ -125,13 +125,15 @@ export interface Sent {
   readonly bytes: Uint8Array;
 }
 
+/** Made once: it is large, and what is read from it is copied. */
+const BATCH = messageBatch(new Uint8Array(65_536), TRANSMIT_QUEUE);
+
 /** Takes everything that was queued. */
 export function takeSent({ transmits }: Pick<State, "transmits">): Sent[] {
   const sent: Sent[] = [];
-  const batch = messageBatch(new Uint8Array(65_536), TRANSMIT_QUEUE);
   while (transmits.count > 0) {
-    transmits.drainInto(batch);
-    for (let row = 0; row < batch.count; row += 1) sent.push(sentIn(batch, row * MESSAGE_FIELDS));
+    transmits.drainInto(BATCH);
+    for (let row = 0; row < BATCH.count; row += 1) sent.push(sentIn(BATCH, row * MESSAGE_FIELDS));
   }
   return sent;
 }

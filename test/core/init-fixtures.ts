@@ -1,0 +1,96 @@
+/**
+ * Genuine INITs without an initiator's core around them, and the way in for them: what a test of the
+ * responder needs (respond.ts).
+ */
+import type { Endpoint } from "../../src/core/address.ts";
+import { cookieMac, openChallenge } from "../../src/core/cookie.ts";
+import type { KeyPair } from "../../src/core/crypto.ts";
+import type { DropReason } from "../../src/core/drop-reason.ts";
+import { handshakePrologue } from "../../src/core/keys.ts";
+import { NoiseInitiator } from "../../src/core/noise.ts";
+import type { Psk } from "../../src/core/peer.ts";
+import { receiveInit } from "../../src/core/respond.ts";
+import type { State } from "../../src/core/state.ts";
+import type { Instant } from "../../src/core/time.ts";
+import { encodeInitPayload, INIT, MESSAGE_TYPE, newInit } from "../../src/core/wire.ts";
+import { Random } from "../helpers/random.ts";
+import { stubCrypto } from "../sim/stub-crypto.ts";
+import { id16, rowFrom, START, takeSent, udp } from "./core-fixtures.ts";
+
+/** The cryptography of every initiator. */
+export const theirs = stubCrypto(new Random(77));
+
+/** The node whose INIT it is unless told, and the address it comes from. */
+export const NODE = id16(2);
+export const HOME = udp("192.0.2.1");
+
+export interface InitSpec {
+  readonly nodeId?: Uint8Array;
+  readonly stamp?: number;
+  readonly index?: number;
+  readonly ephemeral?: KeyPair;
+}
+
+/** An INIT and the Noise state that can read its answer. */
+export interface Init {
+  readonly bytes: Uint8Array;
+  readonly noise: NoiseInitiator;
+}
+
+/** A fresh INIT under the key. */
+export function makeInit({ ring }: Psk, spec: InitSpec = {}): Init {
+  const { nodeId = NODE, stamp = 10, index = 0xa0b0c0d0, ephemeral = theirs.keyPair() } = spec;
+  const bytes = newInit(ring.hint, index);
+  const prologue = handshakePrologue(bytes, ring.isGroup);
+  const noise = new NoiseInitiator(theirs, ring.noise, prologue, ephemeral);
+  const payload = encodeInitPayload({ stamp, nodeId, mtu: 1380, keepaliveSeconds: 25 });
+  bytes.set(noise.writeFirst(payload), INIT.ephemeral);
+  writeMac({ ring }, bytes);
+  return { bytes, noise };
+}
+
+/** Writes the mac over all that stands before it. */
+export function writeMac({ ring }: Pick<Psk, "ring">, init: Uint8Array): void {
+  const covered = init.subarray(0, INIT.mac);
+  init.set(theirs.blake2b(INIT.SIZE - INIT.mac, [covered], ring.mac), INIT.mac);
+}
+
+/** Hands the INIT to the responder as a datagram from an address. */
+export function receive(
+  state: State,
+  { bytes }: Pick<Init, "bytes">,
+  from: Endpoint = HOME,
+  now: Instant = START,
+): DropReason | undefined {
+  return receiveInit(state, { bytes, ...rowFrom(from) }, now);
+}
+
+/** Sends the INIT, takes the CHALLENGE, and sends the INIT with its cookie; what became of that. */
+export function receiveProven(
+  state: State,
+  psk: Psk,
+  init: Init,
+  from: Endpoint = HOME,
+  now: Instant = START,
+): DropReason | undefined {
+  const reason = receive(state, init, from, now);
+  if (reason !== "challenged") return reason;
+  return receive(state, proven(state, psk, init), from, now);
+}
+
+/** The INIT with the cookie of the last CHALLENGE that was queued. */
+export function proven(state: State, psk: Psk, { bytes, noise }: Init): Init {
+  const challenge = takeSent(state).findLast(({ type }) => type === MESSAGE_TYPE.CHALLENGE);
+  if (challenge === undefined) throw new Error("no CHALLENGE was queued");
+  return withCookieOf(challenge.bytes, psk, { bytes, noise });
+}
+
+/** The INIT with the cookie of a CHALLENGE. */
+export function withCookieOf(challenge: Uint8Array, psk: Psk, { bytes, noise }: Init): Init {
+  const cookie = openChallenge(theirs, challenge, bytes, psk);
+  if (cookie === undefined) throw new Error("the CHALLENGE is not for this INIT");
+  const again = bytes.slice();
+  again.set(cookieMac(theirs, cookie, again), INIT.cookieMac);
+  writeMac(psk, again);
+  return { bytes: again, noise };
+}
