@@ -23,6 +23,9 @@ import { NonceLedger, TwinAead } from "../sim/twin-aead.ts";
 
 export const START = 1_000_000 as Instant;
 
+/** Fewer sources than by default: their table is most of what a state takes to make. */
+const LIMITS = { ...DEFAULT_LIMITS, sources: 64 };
+
 /** A state without peers, which holds `keySlots` transport keys at most. */
 export function newCore(options: Partial<TunnelOptions> = {}, keySlots?: number): State {
   const crypto = stubCrypto(new Random(1));
@@ -32,7 +35,7 @@ export function newCore(options: Partial<TunnelOptions> = {}, keySlots?: number)
     mtu: 1420,
     listenPort: 1194,
     ownAddresses: [],
-    limits: DEFAULT_LIMITS,
+    limits: LIMITS,
     offloads: { joinTcp: false, joinUdp: false, runs: false },
     ...options,
   };

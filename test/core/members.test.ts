@@ -7,6 +7,7 @@ import { PACKET, PACKET_FIELDS } from "../../src/core/rows.ts";
 import type { State } from "../../src/core/state.ts";
 import { prefix } from "../helpers/address.ts";
 import {
+  addConfirmed,
   addNode,
   addPeer,
   addSession,
@@ -132,6 +133,16 @@ describe("a node", () => {
     expect(state.heap.first()).toBeUndefined();
     expect(psk.peer.counters.inboundBytes).toBe(70);
     expect(takeEvents(state)).toEqual([]);
+  });
+
+  it("that has a session keeps what it holds", () => {
+    const { state, psk } = newGroup();
+    const node = addNode(state, psk, id16(1));
+    addConfirmed(state, node, { nodeId: id16(1) });
+    holdAll(node);
+    settleNode(state, node);
+    expect([...everyPeer(state)]).toEqual([psk.peer, node]);
+    expect([node.membership.addresses.length, node.membership.takenFrom.size]).toEqual([1, 1]);
   });
 
   it("whose handshake waits for its first data gives its addresses back, but stays", () => {
