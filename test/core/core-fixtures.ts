@@ -42,7 +42,7 @@ export function newCore(options: Partial<TunnelOptions> = {}, keySlots?: number)
   return newState(whole, { crypto, aead }, START);
 }
 
-/** A peer with one key, in the tables where a tunnel has it; `allowed` are its prefixes as text. */
+/** A peer with one key, random unless given, in the tables where a tunnel has it; `allowed` are its prefixes as text. */
 export function addPeer(
   state: State,
   spec: Partial<PeerOptions> & { readonly allowed?: readonly string[] } = {},
@@ -59,7 +59,8 @@ export function addPeer(
   };
   const peer = new Peer(options, state.limits, state, START);
   const isGroup = peer.kind !== "pair";
-  const psk = newPsk(state.crypto.random(32), peer, state.crypto, isGroup);
+  const key = options.keys[0] ?? state.crypto.random(32);
+  const psk = newPsk(key, peer, state.crypto, isGroup);
   peer.psks = [psk];
   state.psks.add(psk);
   for (const one of peer.allowedIps) state.routes.insert(one, peer);

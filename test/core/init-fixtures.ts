@@ -1,18 +1,27 @@
 /**
- * Genuine INITs without an initiator's core around them, and the way in for them: what a test of the
- * responder needs (respond.ts).
+ * Genuine INITs and RESPs without the other side's core around them: what a test of the responder or of the
+ * initiator needs (respond.ts, initiate.ts).
  */
 import type { Endpoint } from "../../src/core/address.ts";
 import { cookieMac, openChallenge } from "../../src/core/cookie.ts";
 import type { KeyPair } from "../../src/core/crypto.ts";
 import type { DropReason } from "../../src/core/drop-reason.ts";
 import { handshakePrologue } from "../../src/core/keys.ts";
-import { NoiseInitiator } from "../../src/core/noise.ts";
+import { NoiseInitiator, NoiseResponder } from "../../src/core/noise.ts";
 import type { Psk } from "../../src/core/peer.ts";
 import { receiveInit } from "../../src/core/respond.ts";
 import type { State } from "../../src/core/state.ts";
 import type { Instant } from "../../src/core/time.ts";
-import { encodeInitPayload, INIT, MESSAGE_TYPE, newInit } from "../../src/core/wire.ts";
+import {
+  encodeInitPayload,
+  encodeRespPayload,
+  INIT,
+  MESSAGE_TYPE,
+  newInit,
+  newResp,
+  RESP,
+  viewOf,
+} from "../../src/core/wire.ts";
 import { Random } from "../helpers/random.ts";
 import { stubCrypto } from "../sim/stub-crypto.ts";
 import { id16, rowFrom, START, takeSent, udp } from "./core-fixtures.ts";
@@ -76,6 +85,36 @@ export function receiveProven(
   const reason = receive(state, init, from, now);
   if (reason !== "challenged") return reason;
   return receive(state, proven(state, psk, init), from, now);
+}
+
+/** A RESP of a node to an INIT, as `indices` say where they are not those of its header. */
+export function makeResp(
+  { ring }: Psk,
+  init: Uint8Array,
+  spec: { readonly nodeId?: Uint8Array; readonly indices?: readonly [number, number] } = {},
+): Uint8Array {
+  const noise = new NoiseResponder(theirs, ring.noise, handshakePrologue(init, ring.isGroup));
+  if (noise.readFirst(init.subarray(INIT.ephemeral, INIT.cookieMac)) === undefined) {
+    throw new Error("the INIT does not open");
+  }
+  const resp = newResp(0x0a0a0a0a, viewOf(init).getUint32(INIT.senderIndex, true));
+  const inner = spec.indices === undefined ? resp : newResp(...spec.indices);
+  const node = { nodeId: spec.nodeId ?? NODE, mtu: 1380, keepaliveSeconds: 25 };
+  const second = noise.writeSecond(encodeRespPayload(inner, node));
+  if (second === undefined) throw new Error("no shared secret");
+  resp.set(second.message, RESP.ephemeral);
+  writeRespMac({ ring }, resp, init);
+  return resp;
+}
+
+/** Writes the mac that binds a RESP to its INIT. */
+export function writeRespMac(
+  { ring }: Pick<Psk, "ring">,
+  resp: Uint8Array,
+  init: Uint8Array,
+): void {
+  const covered = [resp.subarray(0, RESP.mac), init.subarray(INIT.mac)];
+  resp.set(theirs.blake2b(RESP.SIZE - RESP.mac, covered, ring.mac), RESP.mac);
 }
 
 /** The INIT with the cookie of the last CHALLENGE that was queued. */

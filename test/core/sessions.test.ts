@@ -4,11 +4,14 @@ import {
   GROUP_HALF_OPEN,
   HALF_OPEN_NEWCOMER_MS,
   HALF_OPEN_PER_NODE,
+  HALF_OPEN_TOTAL,
   REJECT_AFTER_MS,
   REKEY_AFTER_MS,
   RESPONDER_REKEY_AFTER_MS,
 } from "../../src/core/constants.ts";
+import { startAttempt } from "../../src/core/initiate.ts";
 import type { Peer, Session } from "../../src/core/peer.ts";
+import { PACKET, PACKET_FIELDS } from "../../src/core/rows.ts";
 import {
   closeSession,
   confirmSession,
@@ -29,6 +32,7 @@ import {
   type SessionSpec,
   START,
   takeEvents,
+  udp,
 } from "./core-fixtures.ts";
 
 describe("half-open sessions", () => {
@@ -78,13 +82,40 @@ describe("half-open sessions", () => {
     confirmSession(state, known, START);
     const waiting = keep(state, known.peer, { nodeId: id16(1), stamp: 2 });
     const first = join(2);
-    times(GROUP_HALF_OPEN - 1, (at) => join(10 + at));
+    const elsewhere = keep(state, addPeer(state, { name: "pair" }).peer, {});
+    // Others that wait in their turn.
+    for (let count = 1; count < GROUP_HALF_OPEN - 1; count += 1) {
+      state.halfOpen.add(Object.create(first) as Session);
+    }
+    join(3);
     expect([waiting.isEnded, first.isEnded]).toEqual([false, false]);
+    join(4);
+    expect([waiting.isEnded, elsewhere.isEnded, first.isEnded]).toEqual([false, false, true]);
+    expect([...(psk.peer.group?.nodes.values() ?? [])].map(({ name }) => name)).toHaveLength(3);
+  });
 
-    join(999);
+  it("in all are 4,096; the oldest goes, whoever's it is", () => {
+    const { state, peer } = newPair();
+    const first = keep(state, peer, {});
+    const place = Object.create(first) as Session;
+    const places = times(HALF_OPEN_TOTAL - 2, () => Object.create(place) as Session);
+    for (const one of places) state.halfOpen.add(one);
+    const third = addPeer(state, { name: "third" }).peer;
+    keep(state, third, {});
+    expect([first.isEnded, state.halfOpen.size]).toEqual([false, HALF_OPEN_TOTAL]);
+    keep(state, third, { stamp: 2 });
+    expect([first.isEnded, state.halfOpen.size]).toEqual([true, HALF_OPEN_TOTAL]);
+  });
 
-    expect([waiting.isEnded, first.isEnded]).toEqual([false, true]);
-    expect(psk.peer.group?.nodes.size).toBe(1 + GROUP_HALF_OPEN);
+  it("of a node that has a session live as long as that one's would, whatever its floor", () => {
+    const { state, peer } = newPair();
+    addConfirmed(state, peer, { isInitiator: true });
+    const known = keep(state, peer, { stamp: 2 });
+    expireSessions(state, peer, after(START, HALF_OPEN_NEWCOMER_MS));
+    expect(known.isEnded).toBe(false);
+    addConfirmed(state, peer, { isInitiator: true, nodeId: id16(8), stamp: 3 });
+    expireSessions(state, peer, after(START, HALF_OPEN_NEWCOMER_MS));
+    expect(known.isEnded).toBe(false);
   });
 
   it("of a new node live 10 s, of one that had a session 180 s", () => {
@@ -171,6 +202,90 @@ describe("sessions in use", () => {
     expect(session.isConfirmed).toBe(true);
     expireSessions(state, peer, after(START, REJECT_AFTER_MS));
     expect(takeEvents(state)).toEqual([{ kind: "down", peer: "other", reason: "expired" }]);
+  });
+
+  it("that are confirmed end the attempt, and let go what waited", () => {
+    const { state, peer } = newPair();
+    peer.endpoint = udp("192.0.2.1");
+    const session = addSession(state, peer, { isInitiator: true });
+    startAttempt(state, peer, START);
+    peer.timers.set("unanswered", START);
+    confirmSession(state, session, START);
+    expect([peer.attempt, peer.timers.isSet("unanswered"), state.flushable.size]).toEqual([
+      undefined,
+      false,
+      0,
+    ]);
+    expect(peer.remote).toEqual({ mtu: 1420, keepaliveSeconds: 0 });
+    // Its own stamp says nothing of the other side's clock.
+    expect(peer.psks[0]?.floors.has(id16(2))).toBe(false);
+
+    const row = new Int32Array(PACKET_FIELDS);
+    row[PACKET.LENGTH] = 8;
+    peer.waiting.push(new Uint8Array(8), row, 0);
+    addConfirmed(state, peer, { isInitiator: true, stamp: 2 });
+    expect([...state.flushable]).toEqual([peer]);
+  });
+
+  it("that crossed are settled by the smaller node id; a third is ended, unless it is better", () => {
+    const { state, peer } = newPair();
+    peer.endpoint = udp("192.0.2.1");
+    const current = addConfirmed(state, peer, { nodeId: id16(0) });
+    startAttempt(state, peer, START);
+    peer.timers.set("unanswered", START);
+    const second = addConfirmed(state, peer, { isInitiator: true, nodeId: id16(0), stamp: 2 });
+    expect([peer.current, peer.previous, second.isEnded]).toEqual([current, second, false]);
+    expect([peer.attempt === undefined, peer.timers.isSet("unanswered")]).toEqual([false, true]);
+
+    const older = addSession(state, peer, { isInitiator: true, born: after(START, -1) });
+    confirmSession(state, older, START);
+    expect([older.isEnded, peer.previous]).toEqual([true, second]);
+    const newer = addSession(state, peer, { isInitiator: true, born: after(START, 1) });
+    confirmSession(state, newer, START);
+    expect([second.isEnded, peer.current, peer.previous]).toEqual([true, current, newer]);
+
+    closeSession(state, newer);
+    expect([peer.current, peer.previous, newer.isEnded]).toEqual([current, undefined, true]);
+  });
+
+  it("that end are not confirmed any more, but others are", () => {
+    const { state, peer } = newPair();
+    const [first, second] = times(2, (at) => addConfirmed(state, peer, { stamp: at }));
+    if (first === undefined || second === undefined) throw new Error("no sessions");
+    peer.confirming = { session: second, since: START, sent: 0 };
+    peer.timers.set("confirm", START);
+    closeSession(state, first);
+    expect([peer.confirming?.session, peer.timers.isSet("confirm")]).toEqual([second, true]);
+    closeSession(state, second);
+    expect([peer.confirming, peer.timers.isSet("confirm")]).toEqual([undefined, false]);
+  });
+
+  it("stay where one that waits ends", () => {
+    const { state, peer } = newPair();
+    const [first, second] = times(2, (at) => addConfirmed(state, peer, { stamp: at }));
+    keep(state, peer, { nodeId: id16(9) });
+    expireSessions(state, peer, after(START, HALF_OPEN_NEWCOMER_MS));
+    expect([peer.previous, peer.current, peer.halfOpen]).toEqual([first, second, []]);
+  });
+
+  it("are all dropped with their peer", () => {
+    const { state, peer } = newPair();
+    const all = [addConfirmed(state, peer), addConfirmed(state, peer), keep(state, peer, {})];
+    takeEvents(state);
+    dropSessions(state, peer);
+    expect(all.map(({ isEnded }) => isEnded)).toEqual([true, true, true]);
+    expect(takeEvents(state)).toEqual([{ kind: "down", peer: "other", reason: "removed" }]);
+    expect([slotsOf(state), state.sessions.size]).toEqual([0, 0]);
+  });
+
+  it("leave nothing of what their keys were made from", () => {
+    const { state, peer } = newPair();
+    const wiped: number[] = [];
+    state.crypto.wipe = (bytes) => {
+      wiped.push(bytes.length);
+    };
+    addSession(state, peer);
+    expect(wiped.toSorted((a, b) => a - b)).toEqual([32, 32, 48, 48, 64]);
   });
 
   it("are not made where no two key slots are free, and take none then", () => {

@@ -4,6 +4,8 @@ import {
   CONFIRM_REPEATS_MS,
   GIVE_UP_AFTER_MS,
   PASSIVE_KEEPALIVE_MS,
+  PROBE_PERIOD_MS,
+  REJECT_AFTER_MS,
   STALE_AFTER_MS,
   UNANSWERED_DATA_MS,
   UNHEARD_SESSION_MS,
@@ -19,7 +21,9 @@ import { handleTimers } from "../../src/core/timers.ts";
 import { endpoint } from "../helpers/address.ts";
 import {
   addConfirmed,
+  addNode,
   addPeer,
+  id16,
   newCore,
   START,
   takeEvents,
@@ -56,6 +60,51 @@ describe("a timer", () => {
     peer.timers.set(timer, at(0));
     handleTimers(state, at(0));
     expect(takeSent(state).map(({ type, to }) => [type, to])).toEqual([[INIT, HOME]]);
+  });
+
+  it("of the kind expire ends what is over its age, before anything else is done", () => {
+    const { state, peer } = newPair();
+    peer.endpoint = udp(HOME);
+    addConfirmed(state, peer);
+    takeEvents(state);
+    const end = after(START, REJECT_AFTER_MS);
+    peer.timers.set("passiveKeepalive", end);
+    peer.timers.clear("rekey");
+    handleTimers(state, end);
+    expect(takeEvents(state)).toEqual([{ kind: "down", peer: "other", reason: "expired" }]);
+    expect(takeSent(state)).toEqual([]);
+  });
+
+  it("of the kind retry sends the next INIT, and only when it is due", () => {
+    const { state, peer } = newPair();
+    peer.endpoint = udp(HOME);
+    startAttempt(state, peer, START);
+    peer.timers.set("retry", at(300));
+    peer.timers.set("stale", at(299));
+    handleTimers(state, at(299));
+    peer.endpoint = udp(HOME);
+    expect(takeSent(state)).toHaveLength(1);
+    handleTimers(state, at(300));
+    expect(takeSent(state)).toHaveLength(1);
+    expect(peer.attempt?.tries).toBe(2);
+  });
+
+  it("of the kind contest asks a node again, and only when it is due", () => {
+    const state = newCore();
+    const { psk, peer } = addPeer(state, { kind: "group", allowed: ["10.7.0.0/16"] });
+    const node = addNode(state, psk, id16(7));
+    addConfirmed(state, node, { nodeId: id16(7) });
+    node.endpoint = udp(HOME);
+    node.membership.contest = { since: START, sent: 1, claims: new Map() };
+    node.timers.set("contest", at(PROBE_PERIOD_MS));
+    node.timers.set("stale", at(9));
+    handleTimers(state, at(9));
+    node.endpoint = udp(HOME);
+    expect(takeSent(state)).toEqual([]);
+    peer.timers.set("contest", at(PROBE_PERIOD_MS));
+    handleTimers(state, at(PROBE_PERIOD_MS));
+    expect(takeSent(state).map(({ plaintext }) => plaintext[0])).toEqual([4]);
+    expect(node.membership.contest?.sent).toBe(2);
   });
 
   it("for keepalives sends one, a probe where it is configured; a handshake without a session", () => {
