@@ -132,8 +132,13 @@ export function expireSessions(state: State, peer: Peer, now: Instant): void {
   finishRemoval(state, peer, "expired");
 }
 
-/** A close frame arrived on this session, or we send one. Keeps the endpoint. */
+/**
+ * A close frame arrived on this session, or we send one. Keeps the endpoint. The one that it replaced goes too: a peer that
+ * was killed and came back has lost its keys, and the peer would seem up after its good-bye (rule 15).
+ */
 export function closeSession(state: State, session: Session): void {
+  const { current, previous } = session.peer;
+  if (session === current && previous !== undefined) removeSession(state, previous);
   removeSession(state, session);
   finishRemoval(state, session.peer, "closed");
 }

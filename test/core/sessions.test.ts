@@ -155,7 +155,7 @@ describe("half-open sessions", () => {
 });
 
 describe("sessions in use", () => {
-  it("are two: the third ends the older, and one that closes lets the other move up", () => {
+  it("are two: the third ends the older, and the current one takes with it what it replaced", () => {
     const { state, peer } = newPair();
     const [first, second, third] = times(3, (at) =>
       addConfirmed(state, peer, { born: after(START, at), stamp: at }),
@@ -164,13 +164,16 @@ describe("sessions in use", () => {
     expect([first?.isEnded, slotsOf(state)]).toEqual([true, 4]);
     takeEvents(state);
 
-    if (third !== undefined) closeSession(state, third);
-    expect([peer.previous, peer.current, peer.isUp]).toEqual([undefined, second, true]);
+    if (second !== undefined) closeSession(state, second);
+    expect([peer.previous, peer.current, peer.isUp]).toEqual([undefined, third, true]);
     expect(takeEvents(state)).toEqual([]);
 
+    addConfirmed(state, peer, { born: after(START, 3), stamp: 3 });
+    takeEvents(state);
+    expect([peer.previous, slotsOf(state)]).toEqual([third, 4]);
     peer.timers.set("unanswered", START);
     peer.timers.set("passiveKeepalive", START);
-    if (second !== undefined) closeSession(state, second);
+    if (peer.current !== undefined) closeSession(state, peer.current);
     expect([peer.current, peer.isUp, slotsOf(state)]).toEqual([undefined, false, 0]);
     expect(takeEvents(state)).toEqual([{ kind: "down", peer: "other", reason: "closed" }]);
     expect(peer.timers.earliest()).toBeUndefined();

@@ -309,21 +309,19 @@ describe("close", () => {
     expect(eventsOf(right, "down")).toEqual([]);
   });
 
-  it("of the present session leaves the previous one to open what is under way", () => {
+  it("of a peer that was killed before leaves nothing of its first life", () => {
     const pair = connected();
     const { world, left, right } = pair;
-    left.act((tunnel, now) => tunnel.rekey("right", now));
-    world.advance(1_000);
+    left.restart();
     pingRight(pair);
-    world.advance(100);
+    world.advance(1_000);
     expect(peerOf(right).sessions).toHaveLength(2);
 
-    const closer = pair.leftSite.aead().forge(Uint8Array.of(0x03, 1), 50);
-    world.eve.inject(right.address, closer, left.address);
-    world.settle();
+    left.act((tunnel, now) => tunnel.close(now));
+    world.advance(100);
 
-    expect(peerOf(right).sessions).toHaveLength(1);
-    expect(eventsOf(right, "down")).toEqual([]);
+    expect(peerOf(right).sessions).toEqual([]);
+    expect(eventsOf(right, "down")).toMatchObject([{ reason: "closed" }]);
   });
 
   it("wiping frees every key slot", () => {

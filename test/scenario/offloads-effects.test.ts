@@ -236,20 +236,17 @@ describe("control frames in a run", () => {
     expect(isUp(pair.right)).toBe(false);
   });
 
-  it("a close of the new session in a run makes the old one current again, and its data goes on", () => {
+  it("a close of the new session in a run ends the old one too; its data behind it in the run is dropped", () => {
     const pair = connected();
     const old = sealed(pair.leftSite, [frame(9, 2)]);
     pair.left.act((tunnel, now) => tunnel.rekey("right", now));
     pair.world.advance(1_000);
     const close = sealed(pair.leftSite, [frame(3, 2)]);
-    const mark = pair.world.eve.mark();
 
-    expect(receiveRun(pair.right, LEFT, [...close, ...old])).toEqual({});
-    pair.right.send(udpPacket(INNER.right, INNER.left, Uint8Array.of(1)));
-    pair.world.settle();
+    expect(receiveRun(pair.right, LEFT, [...close, ...old])).toEqual({ expired_session: 1 });
 
-    expect(isUp(pair.right)).toBe(true);
-    expect(pair.world.eve.since(mark, TYPE.DATA).some(({ by }) => by === "right")).toBe(true);
+    expect(isUp(pair.right)).toBe(false);
+    expect(peerOf(pair.right).sessions).toEqual([]);
   });
 });
 

@@ -143,8 +143,10 @@ export function expire(model: Model, peer: Peer): void {
   afterRemoval(model, peer);
 }
 
-/** Rule 15: only this session. */
+/** Rule 15: this session and the one that it replaced. */
 export function close(model: Model, session: Session): void {
+  const { current, previous } = session.peer;
+  if (session === current && previous !== undefined) remove(model, previous);
   remove(model, session);
   afterRemoval(model, session.peer);
 }
