@@ -14,6 +14,11 @@ import type { Host } from "./lab.ts";
 import { Child, expectSuccess, type Finished, finish, ROOT, until } from "./process.ts";
 import type { Status } from "./status.ts";
 
+/** A question costs a millisecond of CPU, which a daemon that starts on a busy machine needs more. */
+const STATUS_EVERY_MS = 50;
+/** No figure of the product: a machine that does twenty other things starts a Node.js process in as many seconds. */
+const START_MS = 45_000;
+
 // The built command.
 const IPTUN = [process.execPath, join(ROOT, "dist/main.js")] as const;
 
@@ -165,10 +170,11 @@ export class Daemon {
   /** Starts the process and waits until it answers `iptun status`. */
   async start(): Promise<void> {
     this.spawn();
-    await until(`status of iptun on ${this.host.name}`, 15_000, async () => {
+    const probe = async () => {
       if (!this.child.isRunning) throw new Error(`iptun ended on ${this.host.name}:\n${this.log}`);
       return await this.#tryStatus();
-    });
+    };
+    await until(`status of iptun on ${this.host.name}`, START_MS, probe, STATUS_EVERY_MS);
   }
 
   /** `iptun status --json`; throws when the daemon does not answer. */
@@ -197,7 +203,7 @@ export class Daemon {
       const status = await this.#tryStatus();
       return status !== undefined && accepts(status) ? status : undefined;
     };
-    return await until(`${what} on ${this.host.name}`, timeoutMs, probe);
+    return await until(`${what} on ${this.host.name}`, timeoutMs, probe, STATUS_EVERY_MS);
   }
 
   /** Waits until the first peer has a confirmed session. */

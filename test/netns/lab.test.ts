@@ -116,16 +116,6 @@ describe("two hosts of a lab", () => {
     expect(datagrams[0]).toMatchObject({ sourcePort: 4321, destinationPort: PORT });
     expect(datagrams[0]?.source).toHaveLength(bytes);
   });
-
-  it("flood at the rate that was asked for", async () => {
-    const sender = await startSender(hosts.left);
-
-    const order = { address: right.outer4, port: PORT, ratePerSecond: 20_000, seconds: 1 };
-    const { sent } = await sender.flood(order);
-
-    expect(sent).toBeGreaterThan(15_000);
-    expect(sent).toBeLessThanOrEqual(20_000);
-  });
 });
 
 describe("a relay", () => {
