@@ -13,7 +13,7 @@ const MINUTE_MS = 60_000;
 const FILES_AT_ONCE = 3;
 
 const ALONE = [
-  ...["busy-control", "crowd", "flood", "four-cases", "lab-rate", "memory", "restart"],
+  ...["busy-control", "crowd", "faults", "flood", "four-cases", "lab-rate", "memory", "restart"],
   ...["offload-capture", "offload-delivery", "offload-lans"],
 ].map((name) => `test/netns/${name}.test.ts`);
 

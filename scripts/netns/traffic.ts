@@ -13,6 +13,8 @@ const PORT = 5201;
 /** What iperf3 may take on top of its seconds: a control connection through a flooded tunnel is slow. */
 const GRACE_MS = 20_000;
 const LONGEST_MS = 900_000;
+/** A request younger than this when ping ends may still have its answer on the way. */
+const IN_FLIGHT_SECONDS = 0.1;
 
 export interface PingReply {
   readonly sequence: number;
@@ -32,6 +34,7 @@ export interface PingResult {
 /** A ping that runs until it is stopped. */
 export class Ping {
   readonly #child: Child;
+  readonly #intervalSeconds: number;
 
   constructor(
     host: Pick<Host, "start">,
@@ -40,6 +43,7 @@ export class Ping {
     extra: readonly string[] = [],
   ) {
     const interval = ["-i", String(intervalSeconds)];
+    this.#intervalSeconds = intervalSeconds;
     this.#child = host.start(["ping", "-n", "-D", "-W", "1", ...interval, ...extra, target]);
   }
 
@@ -48,9 +52,10 @@ export class Ping {
     return parseReplies(this.#child.stdout);
   }
 
-  /** Ends the ping and returns what it saw, without a last request whose answer it did not wait for. */
+  /** Ends the ping and returns what it saw, without the last requests whose answers it did not wait for. */
   async stop(): Promise<PingResult> {
-    return withoutLastInFlight(parsePing((await this.#child.stop("SIGINT")).stdout));
+    const result = parsePing((await this.#child.stop("SIGINT")).stdout);
+    return withoutInFlight(result, Math.ceil(IN_FLIGHT_SECONDS / this.#intervalSeconds));
   }
 
   /** Waits for a ping with a count (`-c`) to end by itself. */
@@ -104,11 +109,14 @@ function parsePing(output: string): PingResult {
   };
 }
 
-function withoutLastInFlight(result: PingResult): PingResult {
+function withoutInFlight(result: PingResult, most: number): PingResult {
+  const { sent, replies } = result;
   // ping numbers its requests from 1, in 16 bits.
-  const last = result.sent & 0xffff;
-  const isAnswered = result.replies.some(({ sequence }) => sequence === last);
-  return isAnswered || result.sent === 0 ? result : { ...result, sent: result.sent - 1 };
+  const answered = new Set(replies.map(({ sequence }) => sequence));
+  let unanswered = 0;
+  while (unanswered < Math.min(most, sent) && !answered.has((sent - unanswered) & 0xffff))
+    unanswered += 1;
+  return { ...result, sent: sent - unanswered };
 }
 
 function parseReplies(output: string): readonly PingReply[] {

@@ -1,5 +1,5 @@
 /**
- * What the labs' ping makes of the program's output, above all of the request that is in flight at its end.
+ * What the labs' ping makes of the program's output, above all of the requests that are in flight at its end.
  */
 import { expect, it } from "vitest";
 import { Child } from "../../scripts/netns/process.ts";
@@ -44,8 +44,18 @@ it("a ping that ends by its count lost its last request too", async () => {
   expect(await ping.finish()).toMatchObject({ sent: 4, received: 3 });
 });
 
+it("a ping that sends faster has more under way when it ends: those of the last 100 ms", async () => {
+  const ping = await endedPing(20, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 0.02);
+
+  expect(await ping.stop()).toMatchObject({ sent: 15, received: 10 });
+});
+
 /** A ping that has said what iputils says of `sent` requests and these answers. */
-async function endedPing(sent: number, sequences: readonly number[]): Promise<Ping> {
+async function endedPing(
+  sent: number,
+  sequences: readonly number[],
+  intervalSeconds = 0.1,
+): Promise<Ping> {
   const output = [
     "PING 10.0.0.2 (10.0.0.2) 56(84) bytes of data.",
     ...sequences.map(
@@ -58,5 +68,5 @@ async function endedPing(sent: number, sequences: readonly number[]): Promise<Pi
   ];
   const child = new Child(["printf", "%s\\n", ...output]);
   await child.ended;
-  return new Ping({ start: () => child }, "10.0.0.2", 0.02);
+  return new Ping({ start: () => child }, "10.0.0.2", intervalSeconds);
 }
