@@ -53,7 +53,8 @@ export function receiveInit(
   // Else an attacker on the path could join two sites that each think to speak to the hub.
   if (psk.peer.kind === "hub") return "site_init";
   const genuine = { init, psk, source: endpointOfRow(rows, base), isLimited: false };
-  if (psk.seen.has(macOf(init), now)) return repeatAnswer(state, genuine, now);
+  const isSeen = psk.seen.has(macOf(init), now);
+  if (isSeen && !repeatAnswer(state, genuine, now)) return "replayed_init";
   if (state.handshakeWork >= HANDSHAKE_WORK_PER_TURN) return deferInit(state, received, now);
   const isLimited = state.sources.isEmpty(rows, base + MESSAGE.REMOTE, now);
   // A group's members share no lane: which node it is shows below.
@@ -113,16 +114,21 @@ function findPsk(state: State, init: Uint8Array): Psk | DropReason {
   return match ?? "bad_mac";
 }
 
-/** The same INIT again draws what it drew before, a bounded number of times. */
-function repeatAnswer(state: State, genuine: Genuine, now: Instant): DropReason | undefined {
+/**
+ * The same INIT again draws what it drew before, a bounded number of times. True: it is to be judged anew, for it was
+ * challenged at another address and has the cookie of this one, as after two moves in a round trip.
+ */
+function repeatAnswer(state: State, genuine: Genuine, now: Instant): boolean {
   const { init, psk, source } = genuine;
   const nodeId = psk.seen.nodeOf(macOf(init));
   const peer = nodeId === undefined ? psk.peer : knownPeer(psk, nodeId);
   const drawn = psk.seen.repeat(macOf(init), isPeerEndpoint(peer, source));
   if (drawn?.kind === "resp") repeatResp(state, drawn.bytes, source);
+  if (drawn?.kind !== "challenge") return false;
+  if (state.cookies.isValid(init, psk, drawn.nodeId, source, now)) return true;
   // A cookie is bound to an address: a copy from another address gets one of its own.
-  else if (drawn?.kind === "challenge") sendChallenge(state, genuine, drawn.nodeId, now);
-  return "replayed_init";
+  sendChallenge(state, genuine, drawn.nodeId, now);
+  return false;
 }
 
 /** Its session may be confirmed from this address too: the copy that came first may have been another's. */

@@ -40,6 +40,8 @@ export class SeenInits {
 
   remember(mac: Uint8Array, drawn: Drawn, now: Instant): void {
     this.#forget(now);
+    // One that is judged anew goes to the end: entries lie in the order of their age.
+    this.#seen.delete(keyOf(mac));
     const oldest = this.#seen.keys().next();
     if (this.#seen.size >= SEEN_INITS && !oldest.done) this.#seen.delete(oldest.value);
     this.#seen.set(keyOf(mac), { drawn, until: after(now, SEEN_INIT_MS), answersUsed: 0 });

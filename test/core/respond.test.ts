@@ -126,12 +126,15 @@ describe("a CHALLENGE", () => {
     expect(receive(state, makeInit(psk, { stamp }))).toBe(reason);
   });
 
-  it("proves one address and one port", () => {
+  it("proves one address and one port, also after a copy of it was challenged at another", () => {
     const { state, psk } = newPair("no floor");
     const init = makeInit(psk);
     receive(state, init, HOME);
     const withCookie = proven(state, psk, init);
     expect(receive(state, withCookie, udp("192.0.2.1", 1195))).toBe("challenged");
+    takeSent(state);
+    expect(receive(state, withCookie, HOME)).toBeUndefined();
+    expect(takeSent(state).map(({ bytes }) => bytes.length)).toEqual([RESP.SIZE]);
     expect(receive(state, withCookie, HOME)).toBe("replayed_init");
 
     const second = makeInit(psk, { stamp: 11 });

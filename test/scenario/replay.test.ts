@@ -183,7 +183,7 @@ describe("one INIT", () => {
 
 describe("a fresh INIT that Eve took from the wire", () => {
   it.each([EVE, { ip: LEFT.ip, port: LEFT.port + 1 }])(
-    "with a cookie costs no DH when it comes from %o, where the cookie was not sent",
+    "with a cookie costs no DH when it comes from %o, where the cookie was not sent, and keeps no one out",
     (from) => {
       const pair = newClientPair();
       const { world, right } = pair;
@@ -200,7 +200,8 @@ describe("a fresh INIT that Eve took from the wire", () => {
       expect(right.snapshot().handshakeComputations).toBe(0);
       world.eve.replay(init);
       world.settle();
-      expect(right.snapshot().handshakeComputations).toBe(0);
+      expect(right.snapshot().handshakeComputations).toBe(1);
+      expect(typeOf(world.eve.last("right", TYPE.RESP).bytes)).toBe(TYPE.RESP);
     },
   );
 

@@ -110,6 +110,18 @@ function isFresh(context: Context, state: HostState, genuine: Genuine): boolean 
   const isPresent = host.kind === "pair" || currentOf(context, state, nodeId) !== undefined;
   const isTrusted = isPresent || !rules.absentNodesProve;
   if (isTrusted && isAboveFloor(state, nodeId, stamp)) return true;
+  return hasCookie(context, state, init, source, nodeId);
+}
+
+/** The INIT's cookie is the one of this node and the address it comes from. */
+function hasCookie(
+  context: Context,
+  state: HostState,
+  init: Fields<"INIT">,
+  source: Term,
+  nodeId: Term,
+): boolean {
+  const { rules, host } = context;
   const cookie = cookieFor(rules, host.key, cookieSecret(context, state), source, nodeId);
   return init.cookieMac === cookieMacOf(cookie, init);
 }
@@ -171,14 +183,15 @@ function answer(context: Context, state: HostState, genuine: Genuine): Step {
   return sending({ state: after, sent: [], reason: undefined, events: [work] }, resp);
 }
 
-/** The same INIT again draws what it drew, a bounded number of times. */
+/** The same INIT again draws what it drew, a bounded number of times; with the cookie of its address it is judged anew. */
 function repeatAnswer(
   context: Context,
   state: HostState,
-  { init, source }: Genuine,
+  genuine: Genuine,
   seen: Seen,
   isHome: boolean,
 ): Step {
+  const { init, source } = genuine;
   const { endpoint, anywhere } = context.host.bounds.repeats;
   const isFromEndpoint = isHome && hasEndpoint(context, state, seen.nodeId);
   const again = dropped(state, "replayed_init");
@@ -188,6 +201,9 @@ function repeatAnswer(
   const counted = state.seen.map((s) => (s === seen ? { ...s, repeats } : s));
   const step = { ...again, state: { ...state, seen: counted } };
   if (seen.resp !== undefined) return sending(step, seen.resp);
+  if (hasCookie(context, state, init, source, seen.nodeId)) {
+    return judge(context, step.state, genuine);
+  }
   return sending(step, challenge(context, state, init, source, seen.nodeId, repeats));
 }
 
@@ -224,7 +240,7 @@ function remember(
 ): HostState {
   if (!rules.remembersInits) return state;
   const seen = { name: nameOf(rules, init), drawn: drawnWas, nodeId, resp, repeats: 0 };
-  return { ...state, seen: [...state.seen, seen] };
+  return { ...state, seen: [...state.seen.filter(({ name }) => name !== seen.name), seen] };
 }
 
 /** What tells an INIT from all others: its mac, where that covers everything else. */

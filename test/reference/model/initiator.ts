@@ -54,7 +54,7 @@ export function sendInit(model: Model, peer: Peer, attempt: Attempt): void {
     cookie: heldCookie(model, peer),
     index: Number.NaN,
   };
-  const pending: Pending = { peer, version, sentAt: model.now, to };
+  const pending: Pending = { peer, version, versions: [version], sentAt: model.now, to };
   attempt.pendings.push(pending);
   const oldest = attempt.pendings.length > ANSWERABLE_INITS ? attempt.pendings.shift() : undefined;
   if (oldest !== undefined) model.pendings.delete(oldest.version.index);
@@ -173,8 +173,10 @@ export function receiveChallenge(
     return undefined;
   }
   attempt.resends += 1;
-  // With the cookie that it carries already it is the same again, to the byte.
-  if (version.cookie !== sent.cookie) pending.version = { ...version, cookie: sent.cookie };
+  // With a cookie that it carried before it is the same again, to the byte.
+  const before = pending.versions.find(({ cookie }) => cookie === sent.cookie);
+  pending.version = before ?? { ...version, cookie: sent.cookie };
+  if (before === undefined) pending.versions.push(pending.version);
   expectInit(model, pending, undefined);
   armRetry(model, peer, attempt);
   return undefined;

@@ -27,7 +27,7 @@ export function receiveInit(model: Model, init: InitSent, arrival: Arrival): str
   }
   forgetOld(model);
   const drawn = model.seen.get(init);
-  if (drawn !== undefined) return repeat(model, init, drawn, arrival);
+  if (drawn !== undefined && !repeat(model, init, drawn, arrival)) return "replayed_init";
   if (model.work >= WORK_OF_TURN) {
     if (model.deferred.length === DEFERRED) {
       model.tally.note("deferredFull");
@@ -54,19 +54,23 @@ function takeLane(model: Model, peer: Peer): boolean {
   return isTaken;
 }
 
-/** Rule 1, "seen before?": the same again, a bounded number of times. */
-function repeat(model: Model, init: InitSent, drawn: Drawn, { from, local }: Arrival): string {
-  if (drawn.kind === "nothing") return "replayed_init";
+/**
+ * Rule 1, "seen before?": the same again, a bounded number of times. True: it was challenged elsewhere and brings the right
+ * cookie here, so it is judged anew.
+ */
+function repeat(model: Model, init: InitSent, drawn: Drawn, { from, local }: Arrival): boolean {
+  if (drawn.kind === "nothing") return false;
   const peer = peerOf(model, init.nodeId);
   const known = [...(peer.endpoint === undefined ? [] : [peer.endpoint]), ...peer.configured];
   const isPeers = known.some(({ remote }) => remote === from);
   if (drawn.repeats >= (isPeers ? REPEATS : REPEATS_ANYWHERE)) {
     model.tally.note("repeatsSpent");
-    return "replayed_init";
+    return false;
   }
   drawn.repeats += 1;
   const session = drawn.resp;
   if (session === undefined) {
+    if (isCookieValid(model, init, from)) return true;
     model.tally.note("repeatedChallenge");
     sendChallenge(model, init, from, local);
   } else {
@@ -74,7 +78,7 @@ function repeat(model: Model, init: InitSent, drawn: Drawn, { from, local }: Arr
     if (!session.isEnded) session.paths.push({ remote: from, local });
     expectResp(model, session.wire, from, local, undefined);
   }
-  return "replayed_init";
+  return false;
 }
 
 /** What stands before the Diffie-Hellman. */
@@ -151,6 +155,7 @@ function answer(model: Model, init: InitSent, { from, local }: Arrival): undefin
   };
   const session = newSession(peer, wire, false, model.now, { remote: from, local });
   keepWaiting(model, session);
+  model.seen.delete(init);
   model.seen.set(init, { kind: "resp", resp: session, until: model.now + SEEN_FOR, repeats: 0 });
   expectResp(model, wire, from, local, (bytes) => {
     wire.index = wordAt(bytes, 4);
@@ -192,6 +197,7 @@ function sendChallenge(model: Model, init: InitSent, remote: Address, local: num
 }
 
 function remember(model: Model, init: InitSent, kind: "challenge" | "nothing"): void {
+  model.seen.delete(init);
   model.seen.set(init, { kind, resp: undefined, until: model.now + SEEN_FOR, repeats: 0 });
 }
 

@@ -53,6 +53,8 @@ export interface Session {
 export interface Pending {
   readonly peer: Peer;
   version: InitSent;
+  /** All that were sent of it, one for each cookie. */
+  readonly versions: InitSent[];
   readonly sentAt: number;
   readonly to: Way;
 }
