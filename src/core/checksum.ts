@@ -55,6 +55,16 @@ export function addToSum(bytes: Uint8Array, field: number, added: number): void 
   writeUint16(bytes, field, sum > 0xffff ? sum - 0xffff : sum);
 }
 
+/**
+ * Corrects an IPv4 header checksum for a header word that grew by `added`, a little (RFC 1624 §3, equation 3:
+ * the shorter equation 4 makes a 0xffff where the header's sum says 0).
+ */
+export function correctIpv4Checksum(bytes: Uint8Array, offset: number, added: number): void {
+  const field = offset + IPV4.CHECKSUM;
+  const sum = (((bytes[field] ?? 0) << 8) | (bytes[field + 1] ?? 0)) ^ 0xffff;
+  writeUint16(bytes, field, checksumOf(sum + 0xffff + added));
+}
+
 /** Writes the total length of an IPv4 header without options, and its header checksum anew (RFC 791 §3.1). */
 export function writeIpv4Length(bytes: Uint8Array, offset: number, total: number): void {
   writeUint16(bytes, offset + IPV4.TOTAL_LENGTH, total);

@@ -8,6 +8,7 @@
 import type { PacketBatch } from "./batch.ts";
 import { mayBring } from "./claims.ts";
 import type { DropReason } from "./drop-reason.ts";
+import { isMark, takeOuterEcn } from "./ecn.ts";
 import {
   emptyUpperLayer,
   findTransport,
@@ -71,18 +72,39 @@ export class Deliverer {
     return version === 4 || version === 6;
   }
 
-  /** `count` packets of one peer, `stride` apart, each the next of the one before. */
-  addAlike(peer: Peer, offset: number, bytes: number, stride: number, count: number): void {
+  /**
+   * `count` packets of one peer, `stride` apart, each the next of the one before (OPENED_ALIKE); they came with
+   * `tos` in their outer headers.
+   */
+  take(
+    peer: Peer,
+    offset: number,
+    bytes: number,
+    stride: number,
+    count: number,
+    tos: number,
+  ): void {
+    // Before anything compares headers, the run's and those of runs to be joined.
+    if (isMark(tos) && !takeOuterEcn(this.#arena, offset, bytes, stride, count, tos)) {
+      drop(this.#state, "inner_not_ect", count);
+    } else if (count > 1) {
+      this.#addAlike(peer, offset, bytes, stride, count);
+    } else {
+      this.#add(peer, offset, bytes);
+    }
+  }
+
+  #addAlike(peer: Peer, offset: number, bytes: number, stride: number, count: number): void {
     for (let done = 0; done < count; ) {
       const start = offset + done * stride;
       const taken = this.#addNext(peer, start, bytes, stride, count - done);
-      if (taken === 0) this.add(peer, start, bytes);
+      if (taken === 0) this.#add(peer, start, bytes);
       done += Math.max(taken, 1);
     }
   }
 
   /** One packet; counts it, or why it is dropped. */
-  add(peer: Peer, offset: number, bytes: number): void {
+  #add(peer: Peer, offset: number, bytes: number): void {
     if (this.#addNext(peer, offset, bytes, 0, 1) === 1) return;
     const isPartial = this.#takeMark(offset);
     const reason = this.#check(peer, offset, bytes, isPartial);

@@ -39,6 +39,7 @@ export const DROP_REASONS = {
   inner_source: "inner source address outside the peer's allowed_ips",
   inner_martian: "inner source address that no single host has, such as 127.0.0.1 or fe80::1",
   inner_taken: "inner source address that another node of the group holds",
+  inner_not_ect: "marked for congestion on the way, but its ends see congestion by loss alone",
   // Outbound.
   too_big: "packet from the device longer than the configured mtu",
   no_peer: "no peer for the destination",

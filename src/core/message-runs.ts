@@ -1,5 +1,5 @@
 /**
- * Runs: sealed datagrams of equal size for one endpoint become one message to the socket.
+ * Runs: sealed datagrams of equal size and outer header for one endpoint become one message to the socket.
  *
  * The kernel cuts such a message (UDP_SEGMENT, Linux 4.18), so it is routed once for up to 64 datagrams.
  * They must follow one another in the arena; the last of a run may be shorter. Where the path takes no
@@ -19,8 +19,9 @@ const MAX_BYTES = 65_507;
 export class MessageRuns {
   readonly #batch: MessageBatch;
   readonly #isJoining: boolean;
-  /** Endpoint of the last message. */
+  /** Endpoint, TOS and hops of the last message. */
   #to: Endpoint | undefined;
+  #outer = 0;
 
   /** `isJoining`: false makes every datagram a message of its own. */
   constructor(batch: MessageBatch, isJoining: boolean) {
@@ -39,14 +40,17 @@ export class MessageRuns {
     this.#to = undefined;
   }
 
-  /** Adds `length` bytes of datagrams of `size` bytes, the last of which may be shorter; `hops` as in the row. */
-  add(offset: number, length: number, size: number, to: Endpoint, hops = 0): void {
+  /**
+   * Adds `length` bytes of datagrams of `size` bytes, the last of which may be shorter. `outer`: MESSAGE.TOS in the
+   * upper, MESSAGE.HOPS in the lower 8 bits, so that one comparison tells whether both are those of the last.
+   */
+  add(offset: number, length: number, size: number, to: Endpoint, outer = 0): void {
     const end = offset + length;
     for (let from = offset; from < end; ) {
-      const room = this.#roomInLast(from, Math.min(size, end - from), to, hops);
+      const room = this.#roomInLast(from, Math.min(size, end - from), to, outer);
       const bytes = Math.min(room > 0 ? room : this.#most(size) * size, end - from);
       if (room > 0) this.#extend(bytes);
-      else this.#start(from, bytes, Math.min(size, bytes), to, hops);
+      else this.#start(from, bytes, Math.min(size, bytes), to, outer);
       from += bytes;
     }
   }
@@ -58,11 +62,10 @@ export class MessageRuns {
   }
 
   /** Bytes that the last message takes of datagrams of `size` bytes that lie at `offset`; 0: none. */
-  #roomInLast(offset: number, size: number, to: Endpoint, hops: number): number {
+  #roomInLast(offset: number, size: number, to: Endpoint, outer: number): number {
     const { rows, count } = this.#batch;
-    if (count === 0 || this.#to !== to) return 0;
+    if (count === 0 || this.#to !== to || this.#outer !== outer) return 0;
     const base = (count - 1) * MESSAGE_FIELDS;
-    if (at(rows, base + MESSAGE.HOPS) !== hops) return 0;
     const length = at(rows, base + MESSAGE.LENGTH);
     const segment = at(rows, base + MESSAGE.SEGMENT) || length;
     const isClosed = length % segment !== 0 || size > segment;
@@ -79,16 +82,18 @@ export class MessageRuns {
     rows[base + MESSAGE.LENGTH] = length + bytes;
   }
 
-  #start(offset: number, length: number, size: number, to: Endpoint, hops: number): void {
+  #start(offset: number, length: number, size: number, to: Endpoint, outer: number): void {
     writeMessage(this.#batch, offset, length, to);
     const base = (this.#batch.count - 1) * MESSAGE_FIELDS;
-    this.#batch.rows[base + MESSAGE.HOPS] = hops;
+    this.#batch.rows[base + MESSAGE.TOS] = outer >> 8;
+    this.#batch.rows[base + MESSAGE.HOPS] = outer & 0xff;
     if (length > size) this.#batch.rows[base + MESSAGE.SEGMENT] = size;
     this.#to = to;
+    this.#outer = outer;
   }
 }
 
-/** Adds the row of one datagram that lies at `offset` of the batch's arena. */
+/** Adds the row of one datagram that lies at `offset` of the batch's arena; its TOS is 0, as nothing inside asks for another. */
 export function writeMessage(
   batch: MessageBatch,
   offset: number,

@@ -75,6 +75,8 @@ export interface TunnelOptions {
   readonly ownAddresses: readonly Uint8Array[];
   /** Own inner addresses, 4 or 16 bytes each, which no node of a group can hold; none unless told. */
   readonly innerAddresses?: readonly Uint8Array[];
+  /** Whether the DSCP of a packet is copied to its datagram; not unless told. */
+  readonly copyDscp?: boolean;
   readonly limits: LimitOptions;
   readonly offloads: OffloadOptions;
 }

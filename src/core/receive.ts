@@ -9,7 +9,7 @@
  *  6 counter committed
  *  7 session confirmed, timers fed, endpoint considered
  *  8 keepalive or control frame: done
- *  9 inner header and length honest, partial checksum possible
+ *  9 congestion mark of the outer header taken over; inner header and length honest, partial checksum possible
  * 10 inner source belongs to this peer
  * 11 row for the TUN, joined with those before it of its flow
  *
@@ -355,9 +355,12 @@ export class Receiver {
     this.#hearing.heard(session, bytes, isPacket, isHighest, base, now);
     // The first may have been answered, which takes back what was heard until then; the second comes after.
     if (alike > 1) this.#hearing.heard(session, bytes, isPacket, isHighest, base, now);
-    if (!isPacket) this.#acceptOther(session, offset, bytes, base, now);
-    else if (alike > 1) this.#deliverer.addAlike(session.peer, offset, bytes, size, alike);
-    else this.#deliverer.add(session.peer, offset, bytes);
+    if (isPacket) {
+      const tos = at(this.#datagrams.rows, base + MESSAGE.TOS);
+      this.#deliverer.take(session.peer, offset, bytes, size, alike, tos);
+    } else {
+      this.#acceptOther(session, offset, bytes, base, now);
+    }
   }
 
   /** Step 8. */

@@ -16,6 +16,7 @@
 import type { MessageBatch, PacketBatch } from "./batch.ts";
 import { REKEY_AFTER_MESSAGES } from "./constants.ts";
 import type { DropReason } from "./drop-reason.ts";
+import { CLASS_BITS, ECN_BITS } from "./ecn.ts";
 import { unreachableReply } from "./icmp.ts";
 import { canStart, startAttempt } from "./initiate.ts";
 import {
@@ -47,8 +48,10 @@ export class Sender {
   readonly #runs: MessageRuns;
   readonly #nesting: Nesting;
   readonly #seals: Int32Array;
-  /** MESSAGE.HOPS of each seal row. */
-  readonly #hops: Uint8Array;
+  /** MESSAGE.TOS and MESSAGE.HOPS of each seal row, 8 bits each. */
+  readonly #outer: Uint16Array;
+  /** What of an inner TOS is copied out. */
+  readonly #copiedBits: number;
   /** The peer of each seal row; undefined behind the last. */
   readonly #peers: (Peer | undefined)[] = [];
   readonly #upper = emptyUpperLayer();
@@ -68,7 +71,8 @@ export class Sender {
     this.#runs = new MessageRuns(outgoing, state.offloads.runs);
     this.#nesting = new Nesting(state, packets.arena);
     this.#seals = new Int32Array(packets.capacity * SEAL_FIELDS);
-    this.#hops = new Uint8Array(packets.capacity);
+    this.#outer = new Uint16Array(packets.capacity);
+    this.#copiedBits = state.copyDscp ? CLASS_BITS : ECN_BITS;
   }
 
   /**
@@ -119,7 +123,10 @@ export class Sender {
     }
     const hops = this.#nesting.hopsFor(peer, family, offset, length);
     if (typeof hops === "string") return hops;
-    this.#hops[this.#sealCount] = hops;
+    // Written out: V8 inlines only so much into one function, and a call more costs 10 ns here.
+    const second = arena[offset + 1] ?? 0;
+    const tos = family === 4 ? second : ((arena[offset] ?? 0) << 4) | (second >> 4);
+    this.#outer[this.#sealCount] = ((tos & this.#copiedBits) << 8) | hops;
     if (!peer.current?.isUsable(now)) return this.#wait(peer, base, now);
     if (peer.endpoint === undefined) return this.#reject("no_endpoint", base, now);
     return this.#addSealRow(peer, base, now);
@@ -181,7 +188,7 @@ export class Sender {
       peer.counters.outboundBytes += length - segments * DATA_OVERHEAD;
       const size = segments === 1 ? length : this.#datagramSize(seal);
       const start = at(this.#seals, seal + SEAL.OUT_OFFSET);
-      this.#runs.add(start, length, size, peer.endpoint, this.#hops[index]);
+      this.#runs.add(start, length, size, peer.endpoint, this.#outer[index]);
     }
   }
 

@@ -39,6 +39,7 @@ export interface State {
   /** 16 bytes. */
   readonly nodeId: Uint8Array;
   readonly mtu: number;
+  readonly copyDscp: boolean;
   readonly listenPort: number;
   /** 16 bytes each. */
   ownAddresses: readonly Uint8Array[];
@@ -95,6 +96,7 @@ export function newState(
     nodeId: options.nodeId,
     offloads: options.offloads,
     mtu: options.mtu,
+    copyDscp: options.copyDscp ?? false,
     listenPort: options.listenPort,
     ownAddresses: options.ownAddresses,
     innerAddresses: options.innerAddresses ?? [],

@@ -94,13 +94,35 @@ describe("a run is ended by", () => {
     const batch = emptyBatch();
     const runs = begun(batch);
     runs.add(0, 100, 100, A);
-    runs.add(100, 200, 100, A, 48);
-    runs.add(300, 100, 100, A, 48);
+    runs.add(100, 200, 100, A, outerOf(0, 48));
+    runs.add(300, 100, 100, A, outerOf(0, 48));
     runs.add(400, 100, 100, A);
 
     expect(texts(batch)).toEqual(["0+100", "100+300/100", "400+100"]);
     expect([0, 1, 2].map((row) => batch.rows[row * MESSAGE_FIELDS + MESSAGE.HOPS])).toEqual([
       0, 48, 0,
+    ]);
+  });
+
+  it("another TOS, which each row keeps: one mark in a run would say it of all", () => {
+    const batch = emptyBatch();
+    const runs = begun(batch);
+    runs.add(0, 100, 100, A, outerOf(0, 48));
+    runs.add(100, 200, 100, A, outerOf(2, 48));
+    runs.add(300, 100, 100, A, outerOf(2, 48));
+    runs.add(400, 100, 100, A, outerOf(3, 48));
+    runs.add(500, 100, 100, A, outerOf(0, 48));
+
+    expect(texts(batch)).toEqual(["0+100", "100+300/100", "400+100", "500+100"]);
+    const fields = [0, 1, 2, 3].map((row) => {
+      const base = row * MESSAGE_FIELDS;
+      return [batch.rows[base + MESSAGE.TOS], batch.rows[base + MESSAGE.HOPS]];
+    });
+    expect(fields).toEqual([
+      [0, 48],
+      [2, 48],
+      [3, 48],
+      [0, 48],
     ]);
   });
 
@@ -394,4 +416,9 @@ function onDevice(endpoint: Endpoint, device: number): Endpoint {
   writeEndpoint(row, 0, endpoint);
   row[MESSAGE.DEVICE] = device;
   return endpointOfRow(row, 0);
+}
+
+/** TOS and hop limit as `add` takes them. */
+function outerOf(tos: number, hops: number): number {
+  return tos * 256 + hops;
 }

@@ -31,6 +31,8 @@ export interface SuperPacketParts {
   readonly tcpFlags?: number;
   readonly sequence?: number;
   readonly id?: number;
+  /** TOS or traffic class. */
+  readonly trafficClass?: number;
 }
 
 /** A super-packet and what its row says. */
@@ -123,6 +125,7 @@ function ipv4Header(parts: SuperPacketParts, transportLength: number): Uint8Arra
   const header = new Uint8Array(20 + ipOptions.length);
   const view = new DataView(header.buffer);
   view.setUint8(0, 0x40 | (header.length / 4));
+  view.setUint8(1, parts.trafficClass ?? 0);
   view.setUint16(2, header.length + transportLength);
   view.setUint16(4, parts.id ?? 0);
   view.setUint8(8, 64);
@@ -144,7 +147,7 @@ function ipv6Headers(parts: SuperPacketParts, transportLength: number): Uint8Arr
   ]);
   const header = new Uint8Array(40);
   const view = new DataView(header.buffer);
-  view.setUint8(0, 0x60);
+  view.setUint16(0, 0x6000 | ((parts.trafficClass ?? 0) << 4));
   view.setUint16(4, chain.length + transportLength);
   view.setUint8(6, types[0] ?? 0);
   view.setUint8(7, 64);

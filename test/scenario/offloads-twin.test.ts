@@ -48,7 +48,7 @@ function life(seed: number, hasRuns: boolean) {
     const mark = pair.world.eve.mark();
     for (const run of source.batch()) {
       if (hasRuns) {
-        pair.right.receiveRun(run.from, run.segment, concatenated(run.datagrams));
+        pair.right.receiveRun(run.from, run.segment, concatenated(run.datagrams), run.tos);
       } else {
         for (const bytes of run.datagrams)
           pair.right.receive({
@@ -57,6 +57,7 @@ function life(seed: number, hasRuns: boolean) {
             from: run.from,
             to: pair.right.address,
             bytes,
+            tos: run.tos,
           });
       }
     }
@@ -92,6 +93,8 @@ interface Run {
   readonly from: { readonly ip: string; readonly port: number };
   readonly segment: number;
   readonly datagrams: readonly Uint8Array[];
+  /** Of the outer header of each. */
+  readonly tos: number;
 }
 
 /** Makes the runs of one world; the same draws give the same runs in the other. */
@@ -131,7 +134,8 @@ class Source {
     const shuffled = this.#random.chance(0.3) ? datagrams.reverse() : datagrams;
     if (this.#random.chance(0.4)) shuffled.push(this.#tail());
     const from = PLACES[this.#random.below(PLACES.length)] ?? LEFT;
-    return { from, segment: size + DATA_OVERHEAD, datagrams: shuffled };
+    const tos = this.#random.chance(0.5) ? 0 : this.#random.below(4);
+    return { from, segment: size + DATA_OVERHEAD, datagrams: shuffled, tos };
   }
 
   #datagram(size: number): Uint8Array {
@@ -193,6 +197,7 @@ class Source {
       sequence,
       id: this.#id++ & 0xffff,
       payload: this.#random.bytes(size - 40),
+      trafficClass: this.#random.chance(0.2) ? this.#random.below(4) : 2,
     });
     return this.#random.chance(0.9) ? segment : marked(this.#packet(size));
   }

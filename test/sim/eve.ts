@@ -20,6 +20,8 @@ export interface Datagram {
   readonly bytes: Uint8Array;
   /** The hop limit that its sender asked for; 0 or absent: the kernel's default. */
   readonly hops?: number;
+  /** TOS or traffic class; 0 if absent. */
+  readonly tos?: number;
 }
 
 /** Eve's own address; no host lives there. */

@@ -27,9 +27,10 @@ export function receiveRun(
   host: Host,
   from: SocketAddress,
   datagrams: readonly Uint8Array[],
+  tos = 0,
 ): Partial<Record<string, number>> {
   return dropsDuring(host, () => {
-    host.receiveRun(from, datagrams[0]?.length ?? 0, concat(...datagrams));
+    host.receiveRun(from, datagrams[0]?.length ?? 0, concat(...datagrams), tos);
     host.turn();
   });
 }

@@ -176,8 +176,8 @@ export class Host {
   }
 
   /** A run arrives as one message of the socket, whether or not its datagrams would become one. */
-  receiveRun(from: SocketAddress, segment: number, bytes: Uint8Array): void {
-    if (this.isUp) this.#inbox.push({ from, to: this.address, bytes: bytes.slice(), segment });
+  receiveRun(from: SocketAddress, segment: number, bytes: Uint8Array, tos = 0): void {
+    if (this.isUp) this.#inbox.push({ from, to: this.address, bytes: bytes.slice(), segment, tos });
   }
 
   /** Whether a turn would have something to do. */
@@ -280,11 +280,13 @@ export class Host {
       port: field(rows, base + MESSAGE.PORT),
     };
     const hops = field(rows, base + MESSAGE.HOPS);
+    const tos = field(rows, base + MESSAGE.TOS);
     this.batches.longestSent = Math.max(this.batches.longestSent, (end - start) / segment);
     for (let at = start; at < end; at += segment) {
       const bytes = arena.slice(at, Math.min(at + segment, end));
       this.counts.sent += 1;
-      this.#ground.transmit(this, { at: this.#ground.now, by: this.name, from, to, bytes, hops });
+      const datagram = { at: this.#ground.now, by: this.name, from, to, bytes, hops, tos };
+      this.#ground.transmit(this, datagram);
     }
   }
 

@@ -2,8 +2,8 @@
  * What a kernel with offloads does on the host's side of the tunnel: datagrams of one source become a run
  * (UDP_GRO), packets lie one behind another in the TUN's arena, joined packets are cut again.
  *
- * Runs are made as Linux makes them (udp_gro_receive_segment): equal sizes of one source, a shorter one is
- * the last, at most 64 and what an IP length can tell. What comes out of the tunnel is read by the twins of
+ * Runs are made as Linux makes them (udp_gro_receive_segment, since 6.9): equal sizes and TOS of one source, a
+ * shorter one is the last, at most 64 and what an IP length can tell. What comes out of the tunnel is read by the twins of
  * test/helpers, which refuse rows that a kernel would refuse. The trap: an IPv4 UDP checksum that comes out
  * as zero is written as 0xffff (RFC 768).
  */
@@ -37,6 +37,8 @@ export interface SocketMessage {
   readonly bytes: Uint8Array;
   /** Bytes of each datagram of a run but the last; absent: one datagram. */
   readonly segment?: number;
+  /** TOS or traffic class of all; 0 if absent. */
+  readonly tos?: number;
 }
 
 const RUN_DATAGRAMS = 64;
@@ -75,14 +77,14 @@ function goesOn(run: readonly SocketMessage[], next: SocketMessage): boolean {
 function isSamePath(a: SocketMessage, b: SocketMessage): boolean {
   const isSame = (one: SocketAddress, other: SocketAddress) =>
     one.ip === other.ip && one.port === other.port;
-  return isSame(a.from, b.from) && isSame(a.to, b.to);
+  return isSame(a.from, b.from) && isSame(a.to, b.to) && (a.tos ?? 0) === (b.tos ?? 0);
 }
 
 function asMessage(run: readonly SocketMessage[]): readonly SocketMessage[] {
   const [first] = run;
   if (first === undefined || run.length === 1) return run;
   const bytes = concat(...run.map((message) => message.bytes));
-  return [{ from: first.from, to: first.to, bytes, segment: first.bytes.length }];
+  return [{ ...first, bytes, segment: first.bytes.length }];
 }
 
 /** Fills the batch with messages as the socket gives them; what is longer than a slot is truncated. */
@@ -104,6 +106,7 @@ export function fillMessages(
     rows[base + MESSAGE.STATUS] = message.bytes.length > length ? MESSAGE_TRUNCATED : 0;
     rows[base + MESSAGE.PORT] = message.from.port;
     rows[base + MESSAGE.DEVICE] = 2;
+    rows[base + MESSAGE.TOS] = message.tos ?? 0;
     writeAddress(rows, base + MESSAGE.REMOTE, message.from.ip);
     writeAddress(rows, base + MESSAGE.LOCAL, message.to.ip);
   });

@@ -52,6 +52,7 @@ export interface SiteSpec {
   readonly nat?: Nat;
   readonly nodeId?: Uint8Array;
   readonly mtu?: number;
+  readonly copyDscp?: boolean;
   readonly limits?: Partial<LimitOptions>;
   /** "stub" for schedules with very many messages. */
   readonly crypto?: "twin" | "stub";
@@ -219,6 +220,7 @@ export function bootTunnel(
       listenPort: host.port,
       ownAddresses: host.addresses.map((ip) => ipBytes(ip).slice()),
       innerAddresses: (spec.inner ?? []).map((ip) => innerBytes(ip)),
+      copyDscp: spec.copyDscp ?? false,
       limits: { ...DEFAULT_LIMITS, ...spec.limits },
       offloads: { joinTcp: hasAll, joinUdp: hasAll, runs: true },
     },

@@ -30,6 +30,8 @@ export class World {
   readonly seed: number;
   readonly random: Random;
   readonly eve: Eve;
+  /** The TOS that a datagram arrives with, by routers on its way, behind Eve; the one it was sent with by default. */
+  remark: (datagram: Datagram) => number = ({ tos }) => tos ?? 0;
   readonly ledger = new NonceLedger();
   readonly hosts: Host[] = [];
   readonly #nats: Nat[] = [];
@@ -117,7 +119,8 @@ export class World {
       const note = delays.length === 1 ? "" : ` (${fate})`;
       return `${host.name} ${socketText(from)} -> ${socketText(to)} ${typeName(bytes)} ${bytes.length}${note}`;
     });
-    for (const delay of delays) this.in(delay, () => this.arrive(datagram));
+    const arriving = { ...datagram, tos: this.remark(datagram) };
+    for (const delay of delays) this.in(delay, () => this.arrive(arriving));
   }
 
   /** A datagram reaches its destination address at this instant. */
