@@ -51,6 +51,7 @@ export interface Settings {
   readonly listen: string;
   readonly mtu?: number;
   readonly routes?: boolean;
+  readonly copyDscp?: boolean;
   readonly peers: readonly PeerSettings[];
   readonly offload?: OffloadSettings;
   readonly logLevel?: "info" | "debug";
@@ -65,6 +66,7 @@ function configText(settings: Settings, stateDir: string): string {
     ...assign("listen", settings.listen),
     ...assign("mtu", settings.mtu),
     ...assign("routes", settings.routes),
+    ...assign("copy_dscp", settings.copyDscp),
     ...assign("state_dir", stateDir),
   ];
   if (settings.offload !== undefined) {

@@ -42,6 +42,7 @@ interface Plan {
     readonly device: string | null;
     readonly routes: boolean;
     readonly fwmark: number;
+    readonly copyDscp: boolean;
     readonly stateDir: string;
   };
   readonly peers: readonly PeerPlan[];
@@ -95,6 +96,7 @@ function planOf(config: Config, crypto: HandshakeCrypto): Plan {
       device: device.device === "" ? null : device.device,
       routes: device.routes,
       fwmark: device.fwmark,
+      copyDscp: device.copyDscp,
       stateDir: device.stateDir,
     },
     peers: config.peers.map((peer) => peerPlan(peer, crypto)),
@@ -147,6 +149,7 @@ function planText(plan: Plan): string {
         ["device", device.device ?? "any"],
         ["routes", routesText(plan)],
         ["fwmark", device.fwmark === 0 ? "none" : `0x${device.fwmark.toString(16)}`],
+        ["dscp", device.copyDscp ? "copied to the outer header" : "not copied"],
         ["state", device.stateDir],
         ["offloads", offloadText(offloadState(plan.offload))],
         ["log", `${plan.log.level}, ${plan.log.format}`],

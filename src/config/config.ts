@@ -61,6 +61,8 @@ export interface Config {
     readonly routes: boolean;
     /** SO_MARK of the outer datagrams; 0: none. */
     readonly fwmark: number;
+    /** Whether the DSCP of a packet is copied to its datagram. */
+    readonly copyDscp: boolean;
     readonly stateDir: string;
   };
   readonly peers: readonly PeerConfig[];

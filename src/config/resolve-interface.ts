@@ -42,6 +42,7 @@ export function resolveInterface(
     device: settings.device,
     routes: settings.routes,
     fwmark: settings.fwmark,
+    copyDscp: settings.copy_dscp,
     stateDir: settings.state_dir,
   };
 }

@@ -40,6 +40,7 @@ const interfaceSchema = z.strictObject(
     device: text("expected the name of a network device").default(""),
     routes: flag().default(true),
     fwmark: integer(0, MAX_MARK).default(0),
+    copy_dscp: flag().default(false),
     state_dir: text("expected an absolute path").default("/var/lib/iptun"),
   },
   { error: tableFault("expected a table: [interface]") },

@@ -26,6 +26,7 @@ export function engineStart(config: Config, context: StartContext): EngineStart 
     nodeId: context.nodeId,
     ownAddresses: context.ownAddresses,
     innerAddresses: config.interface.addresses.map(({ bytes }) => bytes),
+    copyDscp: config.interface.copyDscp,
     limits: config.limits,
     peers: config.peers.map((peer) => peerOptions(peer, context)),
     offloads: config.offload,

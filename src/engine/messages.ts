@@ -30,6 +30,8 @@ export interface EngineStart {
   readonly ownAddresses: readonly Uint8Array[];
   /** Own inner addresses, 4 or 16 bytes each. */
   readonly innerAddresses: readonly Uint8Array[];
+  /** Whether the DSCP of a packet is copied to its datagram. */
+  readonly copyDscp: boolean;
   readonly limits: LimitOptions;
   readonly peers: readonly PeerOptions[];
   /** Whether packet lines are recorded (log level debug). */

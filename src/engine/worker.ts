@@ -54,6 +54,7 @@ async function start(options: EngineStart): Promise<void> {
       listenPort: io.udp.port,
       ownAddresses: options.ownAddresses,
       innerAddresses: options.innerAddresses,
+      copyDscp: options.copyDscp,
       limits: options.limits,
       offloads: { joinTcp: has.tso, joinUdp: has.uso, runs: udp.offloads.includes("gso") },
     },

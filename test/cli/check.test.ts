@@ -38,6 +38,7 @@ describe("check of a right configuration", () => {
   device     eth0
   routes     10.1.0.0/16, fd00:1::/64, 10.2.0.0/16
   fwmark     0x2a
+  dscp       not copied
   state      /var/lib/iptun
   offloads   tso, gso, gro; switched off: uso
   log        info, auto
@@ -70,6 +71,7 @@ peer c
         device: "eth0",
         routes: true,
         fwmark: 42,
+        copyDscp: false,
         stateDir: "/var/lib/iptun",
       },
       peers: [
@@ -101,6 +103,11 @@ peer c
     expect(terminal.stdout).toContain(
       "  endpoint     none: learned from the peer's first packet\n",
     );
+  });
+
+  it("says that DSCP is copied", async () => {
+    const { terminal } = await check(configText({ device: "copy_dscp = true" }));
+    expect(terminal.stdout).toContain("  dscp       copied to the outer header\n");
   });
 
   it("says that routes are switched off", async () => {

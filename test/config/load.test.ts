@@ -20,6 +20,7 @@ describe("a configuration", () => {
       device: "",
       routes: true,
       fwmark: 0,
+      copyDscp: false,
       stateDir: "/var/lib/iptun",
     });
     expect(peers).toHaveLength(1);
@@ -52,6 +53,7 @@ describe("a configuration", () => {
       device: "eth0",
       routes: false,
       fwmark: 0x1234,
+      copyDscp: true,
       stateDir: "/tmp/state",
     });
     expect(formatAddress(device.listen.address)).toBe("192.0.2.1");
@@ -166,6 +168,7 @@ listen = "192.0.2.1:4000"
 device = "eth0"
 routes = false
 fwmark = 0x1234
+copy_dscp = true
 state_dir = "/tmp/state"
 
 [[peer]]

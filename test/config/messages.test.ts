@@ -48,6 +48,7 @@ describe("interface", () => {
     ],
     ["mtu = 9007199254740992", "mtu: is a number of 2^53 or more; expected a smaller one"],
     ["mtu = 18446744073709552896", "mtu: is a number of 2^53 or more; expected a smaller one"],
+    ["copy_dscp = 1", "copy_dscp: is 1; expected true or false"],
     ["fwmark = -1", "fwmark: is -1; expected a whole number from 0 to 4294967295"],
     [
       "fwmark = 0x1_0000_0000",
@@ -80,11 +81,11 @@ describe("interface", () => {
     ],
     [
       "adress = []",
-      'adress: unknown key "adress"; expected name, address, mtu, listen, device, routes, fwmark, state_dir; did you mean address?',
+      'adress: unknown key "adress"; expected name, address, mtu, listen, device, routes, fwmark, copy_dscp, state_dir; did you mean address?',
     ],
     [
       "allowed_ips = []",
-      'allowed_ips: unknown key "allowed_ips"; expected name, address, mtu, listen, device, routes, fwmark, state_dir; did you mean allowed_ips in [[peer]]?',
+      'allowed_ips: unknown key "allowed_ips"; expected name, address, mtu, listen, device, routes, fwmark, copy_dscp, state_dir; did you mean allowed_ips in [[peer]]?',
     ],
   ];
 
@@ -497,7 +498,7 @@ describe("tables", () => {
     [
       `[interface]\ngro = false${peer}`,
       [
-        'c.toml:2: interface.gro: unknown key "gro"; expected name, address, mtu, listen, device, routes, fwmark, state_dir; did you mean gro in [offload]?',
+        'c.toml:2: interface.gro: unknown key "gro"; expected name, address, mtu, listen, device, routes, fwmark, copy_dscp, state_dir; did you mean gro in [offload]?',
       ],
     ],
     [
@@ -521,7 +522,7 @@ describe("tables", () => {
     [
       `[interface]\na.b.c.d.e.f.g.h.i = 1${peer}`,
       [
-        'c.toml:2: interface.a: unknown key "a"; expected name, address, mtu, listen, device, routes, fwmark, state_dir',
+        'c.toml:2: interface.a: unknown key "a"; expected name, address, mtu, listen, device, routes, fwmark, copy_dscp, state_dir',
         "c.toml:2: interface.a.b.c.d.e.f.g: is nested deeper than 8 levels",
       ],
     ],

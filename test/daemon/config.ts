@@ -37,6 +37,7 @@ export function config(
       device: "",
       routes: true,
       fwmark: 0,
+      copyDscp: false,
       stateDir: "/var/lib/iptun",
       ...changes.interface,
     },

@@ -20,6 +20,10 @@ describe("the start message", () => {
     });
   });
 
+  it.each([false, true])("says whether DSCP is copied (%s)", (copyDscp) => {
+    expect(engineStart(config({ interface: { copyDscp } }), CONTEXT).copyDscp).toBe(copyDscp);
+  });
+
   it.each(["tso", "uso", "gso", "gro"] as const)("asks for all offloads but %s", (name) => {
     const given = config({ offload: { [name]: false } });
 

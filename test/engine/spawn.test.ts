@@ -81,6 +81,7 @@ function startWith(keys: readonly Uint8Array[]): EngineStart {
     nodeId: new Uint8Array(16),
     ownAddresses: [],
     innerAddresses: [],
+    copyDscp: false,
     limits: DEFAULT_LIMITS,
     isTracing: false,
     offloads: { tso: true, uso: true, gso: true, gro: true },

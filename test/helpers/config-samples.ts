@@ -16,6 +16,7 @@ listen = "[::]:1194"
 device = ""
 routes = true
 fwmark = 0
+copy_dscp = false
 state_dir = "/var/lib/iptun"
 
 [[peer]]

@@ -48,10 +48,10 @@ const TOKENS = [
   ...["__proto__", "constructor", "1979-05-27T07:32:00Z", "1979-13-45", "25:61:61", "[".repeat(40)],
 ];
 const NAMES = [
-  ...["name", "address", "mtu", "listen", "device", "routes", "fwmark", "state_dir", "learn"],
+  ...["name", "address", "mtu", "listen", "device", "routes", "fwmark", "copy_dscp", "state_dir"],
   ...["key", "key_file", "endpoint", "allowed_ips", "keepalive", "roaming", "sources", "tso"],
   ...["source_rate", "handshake_rate", "level", "gso", "gro", "tx", "file", "interface", "peer"],
-  ...["mtuu", '"quoted key"', "a.b.c", "__proto__", "é"],
+  ...["learn", "mtuu", '"quoted key"', "a.b.c", "__proto__", "é"],
 ];
 const VALUES = [
   ...[
