@@ -556,6 +556,12 @@ function forge(play: Play): void {
       () => resized(bytes, bytes.length + 1 + random.below(20)),
       () => random.bytes(random.below(160)),
     ])();
-    net.arrive({ from: someSource(play, flight.from), to, bytes: forged, sent: undefined });
+    net.arrive({
+      from: someSource(play, flight.from),
+      to,
+      bytes: forged,
+      tos: flight.tos,
+      sent: undefined,
+    });
   }
 }

@@ -7,7 +7,9 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { HandshakeCrypto } from "../../src/core/crypto.ts";
 import { TimerTable } from "../../src/core/deadlines.ts";
+import { Deliverer } from "../../src/core/deliver.ts";
 import { Floors } from "../../src/core/floors.ts";
+import { MessageRuns } from "../../src/core/message-runs.ts";
 import { ReplayWindow } from "../../src/core/replay-window.ts";
 import { SeenInits } from "../../src/core/seen-inits.ts";
 import { SessionOf } from "../../src/core/session.ts";
@@ -126,6 +128,32 @@ const FAULTS: readonly Fault[] = [
           vi.spyOn(this, "repeat").mockImplementation(() => drawn);
         }
         return drawn;
+      });
+    },
+  },
+  {
+    name: "no ECN field is copied out",
+    rules: ["outputs"],
+    inject: () => {
+      const { add } = MessageRuns.prototype;
+      vi.spyOn(MessageRuns.prototype, "add").mockImplementation(function (
+        this: MessageRuns,
+        ...[offset, length, size, to, outer = 0]
+      ) {
+        add.call(this, offset, length, size, to, outer & 0xff);
+      });
+    },
+  },
+  {
+    name: "no mark is taken over",
+    rules: ["delivered"],
+    inject: () => {
+      const { take } = Deliverer.prototype;
+      vi.spyOn(Deliverer.prototype, "take").mockImplementation(function (
+        this: Deliverer,
+        ...[peer, offset, bytes, stride, count]
+      ) {
+        take.call(this, peer, offset, bytes, stride, count, 0);
       });
     },
   },

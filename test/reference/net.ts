@@ -9,7 +9,9 @@ import type { Instant } from "../../src/core/time.ts";
 import type { Random } from "../helpers/random.ts";
 import { Schedule } from "../sim/schedule.ts";
 import { type Address, addressText, ipOf } from "./model/address.ts";
+import { remarked } from "./model/ecn.ts";
 import type { Packet, Sent } from "./model/records.ts";
+import type { Output } from "./rows.ts";
 import type { Ground, Station } from "./station.ts";
 import { Violation } from "./violation.ts";
 import { WireWatch } from "./wire-watch.ts";
@@ -19,6 +21,7 @@ export interface Flight {
   readonly from: Address;
   readonly to: Address;
   readonly bytes: Uint8Array;
+  readonly tos: number;
   readonly sent: Sent | undefined;
 }
 
@@ -99,10 +102,10 @@ export class Net implements Ground {
     this.#queue.add((this.now + ms) as Instant, act);
   }
 
-  send(station: Station, from: Address, to: Address, bytes: Uint8Array, sent: Sent): void {
+  send(station: Station, from: Address, { to, bytes, tos }: Output, sent: Sent): void {
     if (sent.kind === "init") this.hint = (bytes[2] ?? 0) | ((bytes[3] ?? 0) << 8);
     this.watch.sent(this.now, station.running ?? station, bytes, sent);
-    const flight = { from, to, bytes, sent };
+    const flight = { from, to, bytes, tos, sent };
     this.seen.push(flight);
     const receiver = this.stations.find((other) => other !== station && other.isAt(to));
     this.trace(() => `${station.name} ${flightText(flight)}${receiver ? "" : " (nobody there)"}`);
@@ -115,7 +118,8 @@ export class Net implements Ground {
       return;
     }
     const isDisguised = path.disguise !== undefined && bytes.length === PATH_ANSWER_BYTES;
-    const arriving = isDisguised ? { ...flight, from: path.disguise ?? from } : flight;
+    const source = isDisguised ? (path.disguise ?? from) : from;
+    const arriving = { ...flight, from: source, tos: remarked(tos, bytes) };
     const copies = random.chance(path.double) ? 2 : 1;
     for (let copy = 0; copy < copies; copy += 1) {
       const isHeld = path.held === bytes[0] || random.chance(path.hold);
@@ -129,9 +133,9 @@ export class Net implements Ground {
   arrive(flight: Flight): void {
     const station = this.stations.find((one) => one.isAt(flight.to));
     if (station === undefined) return;
-    const { from, to, bytes, sent } = flight;
+    const { from, to, bytes, tos, sent } = flight;
     const local = station.outside === undefined ? ipOf(to) : (station.own[0] ?? 0);
-    station.receive({ from, local, bytes, sent });
+    station.receive({ from, local, bytes, tos, sent });
   }
 
   deliver(station: Station, packet: Packet): void {

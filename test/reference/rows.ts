@@ -9,6 +9,7 @@ import {
 } from "../../src/core/batch.ts";
 import type { TunnelBuffers } from "../../src/core/buffers.ts";
 import { MESSAGE, MESSAGE_FIELDS, PACKET, PACKET_FIELDS } from "../../src/core/rows.ts";
+import { sealIpv4Header } from "../helpers/packet-builder.ts";
 import { type Address, addressOf, type Ip, ipBytes4, ipOf, portOf } from "./model/address.ts";
 import type { Packet } from "./model/records.ts";
 import type { Arrival } from "./model/state.ts";
@@ -19,6 +20,7 @@ export interface Output {
   readonly to: Address;
   readonly local: Ip;
   readonly bytes: Uint8Array;
+  readonly tos: number;
   readonly receiverIndex: number;
   readonly counter: number;
 }
@@ -73,14 +75,20 @@ export function fillDatagrams({ datagrams }: TunnelBuffers, queue: Arrival[]): A
   return batch;
 }
 
-/** Datagrams at the head of the queue with one source, destination and size; the last may be shorter. */
+/** Datagrams at the head of the queue with one source, destination, TOS and size; the last may be shorter. */
 function runLength(queue: readonly Arrival[]): number {
   const [first] = queue;
   if (first === undefined) return 0;
   let length = 1;
   for (const next of queue.slice(1, RUN_DATAGRAMS)) {
     const isSame = next.from === first.from && next.local === first.local;
-    if (!isSame || next.bytes.length > first.bytes.length || next.bytes.length === 0) break;
+    if (
+      !isSame ||
+      next.tos !== first.tos ||
+      next.bytes.length > first.bytes.length ||
+      next.bytes.length === 0
+    )
+      break;
     length += 1;
     if (next.bytes.length < first.bytes.length) break;
   }
@@ -107,6 +115,7 @@ function fillMessage(batch: MessageBatch, run: readonly Arrival[]): void {
   rows[base + MESSAGE.PORT] = portOf(first.from);
   rows[base + MESSAGE.LOCAL + 2] = MAPPED;
   rows[base + MESSAGE.LOCAL + 3] = first.local;
+  rows[base + MESSAGE.TOS] = first.tos;
   batch.count += 1;
 }
 
@@ -148,13 +157,14 @@ export function readOutputs({ rows, arena, count }: MessageBatch, outputs: Outpu
       rows[base + MESSAGE.PORT] ?? 0,
     );
     const local = (rows[base + MESSAGE.LOCAL + 3] ?? 0) >>> 0;
+    const tos = rows[base + MESSAGE.TOS] ?? 0;
     for (let at = start; at < end; at += size) {
-      outputs.push(outputOf(arena.slice(at, Math.min(at + size, end)), to, local));
+      outputs.push(outputOf(arena.slice(at, Math.min(at + size, end)), to, local, tos));
     }
   }
 }
 
-function outputOf(bytes: Uint8Array, to: Address, local: Ip): Output {
+function outputOf(bytes: Uint8Array, to: Address, local: Ip, tos: number): Output {
   const view = new DataView(bytes.buffer);
   const type = view.getUint8(0);
   return {
@@ -162,21 +172,27 @@ function outputOf(bytes: Uint8Array, to: Address, local: Ip): Output {
     to,
     local,
     bytes,
+    tos,
     receiverIndex: type === 1 ? 0 : view.getUint32(type === 2 ? 8 : 4, true),
     counter: type === 4 ? view.getUint32(8, true) + view.getUint32(12, true) * 2 ** 32 : 0,
   };
 }
+
+/** TOS of packets, in turn: each ECN field, one with a DSCP beside it. */
+const CLASSES = [0, 2, 0xb8 | 2, 1, 0, 2, 3, 0xb8];
 
 /** An inner packet (RFC 791, RFC 768 without a checksum) that no other equals. */
 export function newPacket(number: number, from: Ip, to: Ip): Packet {
   const bytes = new Uint8Array(IPV4_HEADER + UDP_HEADER + 8);
   const view = new DataView(bytes.buffer);
   bytes[0] = 0x45;
+  bytes[1] = CLASSES[number % CLASSES.length] ?? 0;
   view.setUint16(2, bytes.length);
   bytes[8] = 64;
   bytes[9] = 17;
   bytes.set(ipBytes4(from), 12);
   bytes.set(ipBytes4(to), 16);
+  sealIpv4Header(bytes);
   view.setUint16(IPV4_HEADER, 1_000);
   view.setUint16(IPV4_HEADER + 2, 2_000);
   view.setUint16(IPV4_HEADER + 4, UDP_HEADER + 8);

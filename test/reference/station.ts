@@ -10,6 +10,7 @@ import type { Tunnel } from "../../src/core/tunnel.ts";
 import { compareAll, compareDrops, compareFloors } from "./compare.ts";
 import { observe } from "./inside.ts";
 import { type Address, addressOf, addressText, type Ip, ipText, portOf } from "./model/address.ts";
+import { tosOf } from "./model/ecn.ts";
 import { setOwn } from "./model/endpoint.ts";
 import { receiveBatch } from "./model/receive.ts";
 import type { Packet, Sent } from "./model/records.ts";
@@ -34,7 +35,7 @@ export interface Ground {
   readonly wallMicros: number;
   /** The hint of the key that all hosts have. */
   readonly hint: number;
-  send(station: Station, from: Address, to: Address, bytes: Uint8Array, sent: Sent): void;
+  send(station: Station, from: Address, output: Output, sent: Sent): void;
   deliver(station: Station, packet: Packet): void;
   trace(line: () => string): void;
 }
@@ -298,11 +299,12 @@ export class Station {
     compareAll(running, this.#peers, this.name);
   }
 
-  #emit({ to, local, bytes }: Output, expected: Expected): void {
+  #emit(output: Output, expected: Expected): void {
+    const { local, bytes } = output;
     expected.onSent?.(bytes);
     const isThere = this.own.includes(local);
     const from = this.outside ?? addressOf(isThere ? local : (this.own[0] ?? 0), this.port);
-    this.#ground.send(this, from, to, bytes, expected.sent);
+    this.#ground.send(this, from, output, expected.sent);
   }
 
   /** A timer that the model has and the core has not is one that never comes. */
@@ -332,23 +334,25 @@ function takeFitting(due: Expected[], output: Output, name: string): Expected {
   );
 }
 
-function fits({ type, to, length, receiverIndex, counter }: Expected, output: Output): boolean {
+function fits(expected: Expected, output: Output): boolean {
+  const { type, to, length, receiverIndex, counter, sent } = expected;
   return (
     output.type === type &&
     output.to === to.remote &&
     output.local === to.local &&
     output.bytes.length === length &&
+    output.tos === tosOf(sent) &&
     (receiverIndex === undefined || output.receiverIndex === receiverIndex) &&
     (counter === undefined || output.counter === counter)
   );
 }
 
-function outputText({ type, to, local, bytes, counter }: Output): string {
-  return datagramText(type, to, local, bytes.length, counter);
+function outputText({ type, to, local, bytes, counter, tos }: Output): string {
+  return `${datagramText(type, to, local, bytes.length, counter)} TOS ${tos}`;
 }
 
-function expectedText({ type, to, length, counter }: Expected): string {
-  return datagramText(type, to.remote, to.local, length, counter);
+function expectedText({ type, to, length, counter, sent }: Expected): string {
+  return `${datagramText(type, to.remote, to.local, length, counter)} TOS ${tosOf(sent)}`;
 }
 
 function datagramText(

@@ -5,15 +5,16 @@
  */
 import { ipOf } from "./address.ts";
 import { bring, takeAddresses } from "./claims.ts";
+import { takenOver } from "./ecn.ts";
 import { considerWay, takePathResponse } from "./endpoint.ts";
 import { receiveChallenge, receiveResp, wordAt } from "./initiator.ts";
 import { charge, isSourceEmpty, refuse } from "./limits.ts";
-import type { Content, DataSent } from "./records.ts";
+import type { Content, DataSent, Packet } from "./records.ts";
 import { receiveInit } from "./responder.ts";
 import { ADDRESS_FRAMES, WINDOW } from "./rules.ts";
 import { noteHeard, seal } from "./seal.ts";
 import { close, confirm, stopConfirming } from "./slots.ts";
-import type { Arrival, Model, Session } from "./state.ts";
+import type { Arrival, Model, Peer, Session } from "./state.ts";
 import { drop, isSameRemote, isUsable } from "./state.ts";
 
 /** Data whose header is right. */
@@ -117,7 +118,7 @@ function accept(
   model: Model,
   session: Session,
   { content }: DataSent,
-  { from, local, bytes }: Arrival,
+  { from, local, bytes, tos }: Arrival,
   isHighest: boolean,
 ): void {
   const { peer } = session;
@@ -136,20 +137,16 @@ function accept(
   if (isConfirming && peer.endpoint !== undefined) {
     seal(model, session, { kind: "keepalive" }, peer.endpoint);
   }
-  take(model, session, content, from);
+  take(model, session, content, from, tos);
 }
 
 /** What the plaintext says. */
-function take(model: Model, session: Session, content: Content, from: number): void {
+function take(model: Model, session: Session, content: Content, from: number, tos: number): void {
   const { peer } = session;
   switch (content.kind) {
-    case "packet": {
-      const reason = bring(model, peer, content.packet.from);
-      if (reason === undefined) model.delivered.push(content.packet);
-      else drop(model, reason);
-      if (reason === "inner_source") model.tally.note("innerRefused");
+    case "packet":
+      takePacket(model, peer, content.packet, tos);
       break;
-    }
     case "pathChallenge":
       reply(model, session, { kind: "pathResponse", token: content.token });
       break;
@@ -173,6 +170,21 @@ function take(model: Model, session: Session, content: Content, from: number): v
     case "probeAnswer":
       break;
   }
+}
+
+/** The mark of its outer header goes over first. */
+function takePacket(model: Model, peer: Peer, sent: Packet, tos: number): void {
+  const packet = takenOver(sent, tos);
+  if (packet === undefined) {
+    model.tally.note("markRefused");
+    drop(model, "inner_not_ect");
+    return;
+  }
+  const reason = bring(model, peer, packet.from);
+  if (reason === undefined) model.delivered.push(packet);
+  else drop(model, reason);
+  if (reason === "inner_source") model.tally.note("innerRefused");
+  else if (packet.bytes[1] !== sent.bytes[1]) model.tally.note("marked");
 }
 
 /** Answers travel to the endpoint in use, on the current session. */

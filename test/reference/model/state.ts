@@ -129,6 +129,8 @@ export interface Arrival {
   readonly from: Address;
   readonly local: Ip;
   readonly bytes: Uint8Array;
+  /** TOS of the outer header. */
+  readonly tos: number;
   readonly sent: Sent | undefined;
 }
 

@@ -85,6 +85,8 @@ export const STATES = {
   addressMadeRoom: "a 65th address took the place of the first",
   addressesFrame: "a site told its addresses in place of a keepalive",
   innerRefused: "an inner source that is not the peer's",
+  marked: "a congestion mark went over to a packet",
+  markRefused: "a congestion mark on a packet that takes none",
   runOpened: "several datagrams came as one run",
   batchMixed: "data and handshakes came in one batch",
 } as const;
