@@ -28,6 +28,8 @@ export interface Datagram {
   readonly destination: Uint8Array;
   readonly sourcePort: number;
   readonly destinationPort: number;
+  /** TOS or traffic class. */
+  readonly tos: number;
   readonly payload: Buffer;
 }
 
@@ -106,21 +108,33 @@ function parseFrame(frame: Buffer, at: number): Datagram | undefined {
   const etherType = frame.readUInt16BE(12);
   const ip = frame.subarray(ETHERNET_BYTES);
   if (etherType === 0x0800 && ip[9] === PROTOCOL_UDP) {
-    return parseUdp(ip.subarray(20), ip.subarray(12, 16), ip.subarray(16, 20), at);
+    return parseUdp(ip.subarray(20), ip.subarray(12, 16), ip.subarray(16, 20), tosOf(ip), at);
   }
   if (etherType === 0x86dd && ip[6] === PROTOCOL_UDP) {
-    return parseUdp(ip.subarray(40), ip.subarray(8, 24), ip.subarray(24, 40), at);
+    return parseUdp(ip.subarray(40), ip.subarray(8, 24), ip.subarray(24, 40), tosOf(ip), at);
   }
   return undefined;
 }
 
-function parseUdp(udp: Buffer, source: Buffer, destination: Buffer, at: number): Datagram {
+/** TOS or traffic class of an IP packet. */
+export function tosOf(ip: Buffer): number {
+  return ip.readUInt8(0) >> 4 === 4 ? ip.readUInt8(1) : (ip.readUInt16BE(0) >> 4) & 0xff;
+}
+
+function parseUdp(
+  udp: Buffer,
+  source: Buffer,
+  destination: Buffer,
+  tos: number,
+  at: number,
+): Datagram {
   return {
     at,
     source,
     destination,
     sourcePort: udp.readUInt16BE(0),
     destinationPort: udp.readUInt16BE(2),
+    tos,
     payload: udp.subarray(UDP_BYTES, udp.readUInt16BE(4)),
   };
 }

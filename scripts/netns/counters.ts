@@ -37,16 +37,25 @@ const DAMAGE = [
   ...["Ip6InHdrErrors", "Icmp6InErrors", "Icmp6InCsumErrors", "Udp6InCsumErrors"],
 ] as const;
 
-/** Those of the counters of damage that are not zero; throws when the kernel does not have one of them. */
+/** Those of the counters of damage that are not zero. */
 export async function damage(host: Host): Promise<Readonly<Record<string, number>>> {
+  const found = Object.entries(await kernelCounters(host, DAMAGE));
+  return Object.fromEntries(found.filter(([, value]) => value !== 0));
+}
+
+/** Counters of the kernel by their names in nstat(8); throws when it does not have one of them. */
+export async function kernelCounters<Name extends string>(
+  host: Host,
+  names: readonly Name[],
+): Promise<Readonly<Record<Name, number>>> {
   const files = ["snmp", "netstat", "snmp6"].map((name) => `/proc/net/${name}`);
   const counters = parseCounters(await host.output(["cat", ...files]));
-  const found = DAMAGE.map((name) => {
+  const found = names.map((name) => {
     const value = counters.get(name);
     if (value === undefined) throw new Error(`the kernel has no counter ${name}`);
     return [name, value] as const;
   });
-  return Object.fromEntries(found.filter(([, value]) => value !== 0));
+  return Object.fromEntries(found) as Record<Name, number>;
 }
 
 /** Lines "Tcp: InErrs ..." with "Tcp: 0 ..." below, and lines "Ip6InHdrErrors 0". */
