@@ -100,7 +100,10 @@ export class Net {
     return station;
   }
 
-  /** Hands one UDP message to a station; `segment` 0: one datagram. Returns what it sent in answer. */
+  /**
+   * Hands one UDP message to a station; `segment` 0: one datagram. Its ECN field is that of its last byte, the
+   * end of a tag. Returns what it sent in answer.
+   */
   offer(to: Station, from: string, port: number, bytes: Uint8Array, segment = 0): readonly Sent[] {
     const { datagrams, datagramStride } = to.tunnel.buffers;
     const length = Math.min(bytes.length, datagramStride);
@@ -112,6 +115,7 @@ export class Net {
     rows[MESSAGE.STATUS] = bytes.length > length ? 1 : 0;
     rows[MESSAGE.PORT] = port;
     rows[MESSAGE.DEVICE] = 2;
+    rows[MESSAGE.TOS] = (bytes.at(-1) ?? 0) & 3;
     writeAddress(rows, MESSAGE.REMOTE, from);
     writeAddress(rows, MESSAGE.LOCAL, to.ip);
     datagrams.count = 1;
