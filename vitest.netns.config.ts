@@ -13,8 +13,8 @@ const MINUTE_MS = 60_000;
 const FILES_AT_ONCE = 3;
 
 const ALONE = [
-  ...["busy-control", "crowd", "faults", "flood", "four-cases", "lab-rate", "memory", "restart"],
-  ...["offload-capture", "offload-delivery", "offload-lans"],
+  ...["busy-control", "crowd", "faults", "flood", "four-cases", "lab-rate", "memory", "path-mtu"],
+  ...["offload-capture", "offload-delivery", "offload-lans", "restart"],
 ].map((name) => `test/netns/${name}.test.ts`);
 
 const common = {

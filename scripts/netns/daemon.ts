@@ -49,7 +49,8 @@ export interface Settings {
   readonly device: string;
   readonly addresses: readonly string[];
   readonly listen: string;
-  readonly mtu?: number;
+  readonly mtu?: number | "auto";
+  readonly mtuProbeSeconds?: number;
   readonly routes?: boolean;
   readonly copyDscp?: boolean;
   readonly peers: readonly PeerSettings[];
@@ -65,6 +66,7 @@ function configText(settings: Settings, stateDir: string): string {
     ...assign("address", settings.addresses),
     ...assign("listen", settings.listen),
     ...assign("mtu", settings.mtu),
+    ...assign("mtu_probe_seconds", settings.mtuProbeSeconds),
     ...assign("routes", settings.routes),
     ...assign("copy_dscp", settings.copyDscp),
     ...assign("state_dir", stateDir),

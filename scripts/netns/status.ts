@@ -14,6 +14,8 @@ export interface StatusPeer {
   readonly state: "up" | "connecting" | "idle";
   /** "address:port" of the other end. */
   readonly endpoint: string | null;
+  readonly mtu: number;
+  readonly pathMtu: number | null;
   readonly counters: {
     readonly inboundPackets: number;
     readonly outboundPackets: number;

@@ -271,3 +271,32 @@ export async function transferFile(
   const [, bytes, sha256 = ""] = await listener.waitForOutput(/received (\d+) (\w+)/);
   return { bytes: Number(bytes), sha256, seconds: (performance.now() - started) / 1000 };
 }
+
+/** What became of a TCP stream, as its receiver saw it. */
+export interface Stream {
+  readonly bytes: number;
+  /** Longest time between two arrivals, milliseconds. */
+  readonly longestMs: number;
+  /** Bytes of the last second. */
+  readonly lastSecond: number;
+}
+
+/** Sends one TCP stream from `client` to `server` as fast as it goes. */
+export async function tcpStream(
+  client: Host,
+  server: Host,
+  address: string,
+  seconds: number,
+): Promise<Stream> {
+  const program = [
+    process.execPath,
+    "--import",
+    "tsx",
+    join(ROOT, "scripts/netns/stream-agent.ts"),
+  ];
+  const listener = server.start([...program, "receive", address]);
+  const [, port = ""] = await listener.waitForOutput(/port (\d+)/);
+  await client.output([...program, "send", address, port, String(seconds)]);
+  const [json] = await listener.waitForOutput(/\{.*\}/);
+  return JSON.parse(json) as Stream;
+}

@@ -29,12 +29,9 @@ export interface Lans {
 export async function startLans(lab: Lab): Promise<Lans> {
   const { left, right } = twoHosts(lab);
   const keyFile = await makeKey(lab.dir);
-  const allowed = (side: 1 | 2) => [
-    ...[`10.77.0.${side}/32`, `fd77::${side}/128`, `10.88.${side}.0/24`, `fd88:${side}::/64`],
-  ];
   const pair: Pair = {
-    left: sideDaemon(left, "left", keyFile, { peer: { allowedIps: allowed(2) } }),
-    right: sideDaemon(right, "right", keyFile, { peer: { allowedIps: allowed(1) } }),
+    left: sideDaemon(left, "left", keyFile, { peer: { allowedIps: lansOf(2) } }),
+    right: sideDaemon(right, "right", keyFile, { peer: { allowedIps: lansOf(1) } }),
     keyFile,
   };
   const lanA = addLan(lab, "lan-a", left, 1);
@@ -43,7 +40,13 @@ export async function startLans(lab: Lab): Promise<Lans> {
   return { lanA, lanB, pair };
 }
 
-function addLan(lab: Lab, name: string, site: Host, side: 1 | 2): Host {
+/** What belongs to a side: the site and its network. */
+export function lansOf(side: 1 | 2): readonly string[] {
+  return [`10.77.0.${side}/32`, `fd77::${side}/128`, `10.88.${side}.0/24`, `fd88:${side}::/64`];
+}
+
+/** Puts a host behind a site. */
+export function addLan(lab: Lab, name: string, site: Host, side: 1 | 2): Host {
   const host = lab.addHost(name);
   wire(
     { host, device: "eth0", addresses: [`10.88.${side}.2/24`, `fd88:${side}::2/64`] },

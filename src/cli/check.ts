@@ -8,6 +8,7 @@ import type { Config } from "../config/config.ts";
 import { loadConfig, wipeKeys } from "../config/load.ts";
 import { ConfigError } from "../config/problem.ts";
 import { configWarnings } from "../config/warnings.ts";
+import { LEAST_INNER_MTU } from "../core/constants.ts";
 import type { HandshakeCrypto } from "../core/crypto.ts";
 import { deriveKeyRing, wipeKeyRing } from "../core/keys.ts";
 import { formatEndpoint, formatPrefix } from "../core/prefix.ts";
@@ -37,7 +38,7 @@ interface Plan {
   readonly interface: {
     readonly name: string;
     readonly addresses: readonly string[];
-    readonly mtu: number;
+    readonly mtu: number | "auto";
     readonly listen: string;
     readonly device: string | null;
     readonly routes: boolean;
@@ -128,8 +129,9 @@ function peerPlan(peer: Config["peers"][number], crypto: HandshakeCrypto): PeerP
 /** The destinations of the daemon's own `ip route add` commands, for a device that does not exist yet. */
 function plannedRoutes({ interface: device, peers, offload }: Config): readonly string[] {
   const routes = device.routes ? peers.flatMap((peer) => peer.allowedIps) : [];
-  const { name, addresses, mtu } = device;
-  const input = { device: name, addresses, mtu, routes, hasSuperPackets: offload.tso };
+  const { name, addresses } = device;
+  const mtu = { mtu: LEAST_INNER_MTU, routeMtus: new Map<string, number>() };
+  const input = { device: name, addresses, ...mtu, routes, hasSuperPackets: offload.tso };
   const { up } = planNetwork(input, undefined);
   return up.flatMap(([object, verb, destination = ""]) =>
     object === "route" && verb === "add" ? [destination] : [],
@@ -144,7 +146,7 @@ function planText(plan: Plan): string {
       [
         ["interface", device.name],
         ["addresses", listText(device.addresses)],
-        ["mtu", `${device.mtu}`],
+        ["mtu", device.mtu === "auto" ? "auto: what each peer's path carries" : `${device.mtu}`],
         ["listen", device.listen],
         ["device", device.device ?? "any"],
         ["routes", routesText(plan)],

@@ -62,6 +62,7 @@ function peerBlock(peer: PeerStatus): string {
     ["endpoint", endpointText(peer)],
     ["session", sessionText(peer)],
     ["last heard", peer.silentSeconds === null ? "never" : `${ageText(peer.silentSeconds)} ago`],
+    ["mtu", mtuText(peer)],
     ["inbound", trafficText(counters.inboundPackets, counters.inboundBytes)],
     ["outbound", trafficText(counters.outboundPackets, counters.outboundBytes)],
     ["handshakes", handshakeText(peer)],
@@ -105,6 +106,10 @@ function endpointText({ endpoint, configuredEndpoint }: PeerStatus): string {
   return endpoint === configuredEndpoint
     ? endpoint
     : `${endpoint} (configured: ${configuredEndpoint})`;
+}
+
+function mtuText({ mtu, pathMtu }: PeerStatus): string {
+  return pathMtu === null ? `${mtu}` : `${mtu}, the path carries ${pathMtu}`;
 }
 
 function sessionText({ sessions }: PeerStatus): string {

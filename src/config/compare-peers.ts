@@ -133,7 +133,7 @@ function checkEndpointFamily(peer: ResolvedPeer, listen: Uint8Array, report: Rep
 function checkMtu(device: Config["interface"], report: Report): void {
   const isIpv4 = outerFamily(device.listen.address) === 4;
   const limit = isIpv4 ? MAX_MTU_IPV4 : MAX_MTU_IPV6;
-  if (device.mtu <= limit) return;
+  if (device.mtu === "auto" || device.mtu <= limit) return;
   const why = isIpv4 ? "over IPv4" : "where datagrams can travel over IPv6";
   report(["interface", "mtu"], `is ${device.mtu}; expected at most ${limit} ${why}; lower it`);
 }

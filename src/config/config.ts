@@ -51,8 +51,10 @@ export interface Config {
   readonly interface: {
     readonly name: string;
     readonly addresses: readonly InterfaceAddress[];
-    /** Largest inner packet, bytes. */
-    readonly mtu: number;
+    /** Largest inner packet, bytes; "auto": what each peer's path carries. */
+    readonly mtu: number | "auto";
+    /** Seconds before a path is asked again whether it carries more. */
+    readonly mtuProbeSeconds: number;
     /** 16 bytes (IPv4 mapped; all zero: every address of both families) and port. */
     readonly listen: { readonly address: Uint8Array; readonly port: number };
     /** Network device the UDP socket is bound to; empty: none. */

@@ -38,6 +38,7 @@ export function resolveInterface(
     name: settings.name,
     addresses: resolveAddresses(settings.address, report),
     mtu: settings.mtu,
+    mtuProbeSeconds: settings.mtu_probe_seconds,
     listen: resolveListen(settings.listen, report),
     device: settings.device,
     routes: settings.routes,

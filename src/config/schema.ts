@@ -14,8 +14,8 @@ import { DEFAULT_LIMITS } from "../core/options.ts";
 export const MIN_MTU = 1280;
 /** Largest MTU of any outer family; `resolve.ts` lowers it for IPv6. 65,535 - 20 (IPv4) - 8 (UDP) - 32 (DATA). */
 export const MAX_MTU_IPV4 = 65_475;
-/** Inner MTU whose outer IPv6 packets fit 1,500 bytes: 1,500 - 40 - 8 - 32. */
-const DEFAULT_MTU = 1420;
+/** Seconds between two looks for a larger path: at most a day. */
+const MAX_PROBE_SECONDS = 86_400;
 /** Largest 32-bit mark (SO_MARK). */
 const MAX_MARK = 0xffff_ffff;
 /** Bounds of memory and work that a limit may ask for. */
@@ -35,7 +35,8 @@ const interfaceSchema = z.strictObject(
       'expected a list of addresses with prefix length, such as ["10.0.0.1/24"]',
       MAX_ADDRESSES,
     ),
-    mtu: integer(MIN_MTU, MAX_MTU_IPV4).default(DEFAULT_MTU),
+    mtu: autoOr(MIN_MTU, MAX_MTU_IPV4).default("auto"),
+    mtu_probe_seconds: integer(1, MAX_PROBE_SECONDS).default(600),
     listen: text('expected "address:port", such as "[::]:1194"').default("[::]:1194"),
     device: text("expected the name of a network device").default(""),
     routes: flag().default(true),
@@ -140,6 +141,12 @@ function flag() {
 function integer(min: number, max: number, unit?: string) {
   const error = `expected a whole number from ${min} to ${max}${unit === undefined ? "" : ` ${unit}`}`;
   return z.int({ error }).min(min, { error }).max(max, { error });
+}
+
+function autoOr(min: number, max: number) {
+  const error = `expected "auto" or a whole number from ${min} to ${max}`;
+  const number = z.int({ error }).min(min, { error }).max(max, { error });
+  return z.union([z.literal("auto"), number], { error });
 }
 
 function choice<const Values extends readonly string[]>(values: Values) {

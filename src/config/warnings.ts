@@ -31,7 +31,7 @@ export function configWarnings(config: Config): readonly string[] {
 
 function mtuWarnings({ interface: device }: Config): readonly string[] {
   const overhead = outerFamily(device.listen.address) === 4 ? IPV4_OVERHEAD : IPV6_OVERHEAD;
-  if (device.mtu + overhead <= LINK_MTU) return [];
+  if (device.mtu === "auto" || device.mtu + overhead <= LINK_MTU) return [];
   const family = overhead === IPV4_OVERHEAD ? "IPv4" : "IPv6";
   return [
     `interface.mtu: ${device.mtu} makes outer ${family} packets of ${device.mtu + overhead} bytes, which paths of ${LINK_MTU} bytes carry in fragments; ${LINK_MTU - overhead} avoids that`,

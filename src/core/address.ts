@@ -96,6 +96,12 @@ export function writeEndpoint(rows: Int32Array, base: number, endpoint: Endpoint
   }
 }
 
+/** Whether the remote address is an IPv4 one: ::ffff:0:0/96 (RFC 4291 §2.5.5.2). */
+export function isIpv4(endpoint: Endpoint): boolean {
+  const bytes = remoteBytes(endpoint);
+  return bytes.every((byte, index) => index >= 12 || byte === (index < 10 ? 0 : 0xff));
+}
+
 /** The 16 bytes of an endpoint's remote address. */
 export function remoteBytes(endpoint: Endpoint): Uint8Array {
   return new Uint8Array(endpoint.remote.buffer, endpoint.remote.byteOffset, 16);

@@ -6,7 +6,9 @@
  * send. The trap: arenas are address space until they are touched; a slot of 64 KiB that holds 1,400 bytes
  * costs one page.
  */
+
 import { type MessageBatch, messageBatch, type PacketBatch, packetBatch } from "./batch.ts";
+import { JOINED_BYTES } from "./constants.ts";
 import { REPLY_BYTES } from "./send.ts";
 import { DATA_OVERHEAD } from "./wire.ts";
 
@@ -66,7 +68,7 @@ export function tunnelBuffers({
   const datagramBytes = aligned(mtu + DATA_OVERHEAD + SLOT_SLACK);
   // Not a power of two, so that slots do not all fall into the same lines of a cache.
   const datagramStride = gro ? Math.max(SUPER_BYTES + ALIGN, datagramBytes) : datagramBytes;
-  const datagrams = messageBatch(new Uint8Array(rows * datagramStride), rows);
+  const datagrams = messageBatch(new Uint8Array(rows * datagramStride + JOINED_BYTES), rows);
   return {
     datagrams,
     datagramStride,

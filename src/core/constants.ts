@@ -113,6 +113,38 @@ export const PATH_CHALLENGE_MS = 250;
 /** Least plaintext that draws a path challenge, bytes: the challenge is no longer than its cause (rule 12). */
 export const PATH_CHALLENGE_CAUSE_BYTES = 9;
 
+/** Smallest path MTU that is asked for, bytes of an outer IP packet (RFC 8899 §5.1.2, RFC 8200 §5) (rule 18). */
+export const BASE_PLPMTU = 1_280;
+/** Inner packets up to here fit a path of that size, whichever the outer family: 1,280 - 48 - 32 (rule 18). */
+export const LARGE_INNER_BYTES = 1_200;
+/** Largest path MTU that is looked for, bytes of an outer IP packet (rule 18). */
+export const LARGEST_PATH_MTU = 9_216;
+/** The inner packet that fits it over IPv4: 9,216 - 28 - 32. */
+export const LARGEST_INNER_MTU = 9_156;
+/** Smallest inner MTU, bytes: what IPv6 needs of a link (RFC 8200 §5) (rule 18). */
+export const LEAST_INNER_MTU = 1_280;
+/** Probes of one size that are lost in a row before it counts as too large (RFC 8899 §5.1.2) (rule 18). */
+export const MAX_PROBES = 3;
+/** Wait for the answers of a round of probes while the round-trip time is unknown, and its bounds, milliseconds. */
+export const PROBE_WAIT_MS = 500;
+export const LEAST_PROBE_WAIT_MS = 100;
+export const MOST_PROBE_WAIT_MS = 3_000;
+/** Wait between two looks whether the path still carries its size, while large datagrams flow, milliseconds (rule 18). */
+export const CONFIRMATION_MS = 1_500;
+/** Wait before a search that got no answer is tried again; twice as long each time, milliseconds (rule 18). */
+export const SEARCH_RETRY_MS = 5_000;
+/** Own probes of a peer whose answer is awaited. BOUNDED: the oldest is forgotten. */
+export const PROBES_AWAITED = 32;
+
+/** First parts of packets of a session that wait for the second, or the reverse. BOUNDED: the oldest goes (rule 18). */
+export const PARTS_WAITING = 8;
+/** How long one waits, milliseconds: far less than the ids take to come round (rule 18). */
+export const PART_WAIT_MS = 2_000;
+/** Packets put together in one batch. BOUNDED: further ones are dropped. */
+export const JOINED_PER_BATCH = 32;
+/** Bytes behind the datagrams of a batch where that is done. */
+export const JOINED_BYTES = JOINED_PER_BATCH * LEAST_INNER_MTU;
+
 /** Packets and bytes that wait for a session, a peer and in all. BOUNDED: the oldest is dropped (rule 14). */
 export const WAITING_PACKETS = 128;
 export const WAITING_BYTES = 256 * 1024;

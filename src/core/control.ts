@@ -4,8 +4,8 @@
 import type { Endpoint } from "./address.ts";
 import { GROUP_ADDRESSES, PATH_CHALLENGE_CAUSE_BYTES } from "./constants.ts";
 import { noteSent } from "./liveness.ts";
-import type { Session } from "./peer.ts";
-import { SEAL, SEAL_FIELDS } from "./rows.ts";
+import type { Peer, Session } from "./peer.ts";
+import { MESSAGE_DONT_FRAGMENT, SEAL, SEAL_FIELDS } from "./rows.ts";
 import { drop, type State, transmit } from "./state.ts";
 import type { Instant } from "./time.ts";
 import { CLOSE_FRAME, DATA_OVERHEAD, FRAME, PATH_FRAME, PROBE_FRAME, viewOf } from "./wire.ts";
@@ -25,13 +25,28 @@ export function sendKeepalive(state: State, session: Session, to: Endpoint, now:
  * address that changed under a silent site draws one (rules 11 and 12).
  */
 export function sendProbe(state: State, session: Session, to: Endpoint, now: Instant): void {
-  const { counters } = session.peer;
-  const frame = new Uint8Array(PATH_CHALLENGE_CAUSE_BYTES);
+  const { counters, probes } = session.peer;
+  const bytes = PATH_CHALLENGE_CAUSE_BYTES + DATA_OVERHEAD;
+  const frame = probeFrame(probes.add(bytes, to, now), bytes);
+  if (sealAndQueue(state, session, frame, to, now)) counters.keepalivesSent += 1;
+}
+
+/** Asks whether a datagram of `bytes` arrives in one piece (rule 18); it says nothing of the peer being there. */
+export function sendPathProbe(state: State, peer: Peer, bytes: number, now: Instant): void {
+  const { current, endpoint } = peer;
+  if (current === undefined || endpoint === undefined) return;
+  const frame = probeFrame(peer.probes.add(bytes, endpoint, now), bytes);
+  sealAndQueue(state, current, frame, endpoint, now, MESSAGE_DONT_FRAGMENT);
+}
+
+/** A probe whose datagram has `bytes` in all. */
+function probeFrame(id: number, bytes: number): Uint8Array {
+  const frame = new Uint8Array(bytes - DATA_OVERHEAD);
   const view = viewOf(frame);
   frame[PROBE_FRAME.type] = FRAME.PROBE;
-  view.setUint16(PROBE_FRAME.id, counters.keepalivesSent & 0xffff, true);
-  view.setUint16(PROBE_FRAME.bytes, frame.length + DATA_OVERHEAD, true);
-  if (sealAndQueue(state, session, frame, to, now)) counters.keepalivesSent += 1;
+  view.setUint16(PROBE_FRAME.id, id, true);
+  view.setUint16(PROBE_FRAME.bytes, bytes, true);
+  return frame;
 }
 
 /**
@@ -69,16 +84,24 @@ export function sendPathChallenge(
   sealAndQueue(state, session, pathFrame(FRAME.PATH_CHALLENGE, token), to, now);
 }
 
-/** Frames that the other side answers at once. */
-const ANSWERED: ReadonlySet<number | undefined> = new Set([FRAME.PROBE, FRAME.PATH_CHALLENGE]);
+/** Frames that the other side answers, at once or as a packet. */
+const ANSWERED: ReadonlySet<number | undefined> = new Set([
+  FRAME.PROBE,
+  FRAME.PATH_CHALLENGE,
+  FRAME.PART,
+]);
 
-/** Seals one plaintext on the session and queues it; returns whether it could. */
+/**
+ * Seals one plaintext on the session and queues it; returns whether it could. One with MESSAGE_DONT_FRAGMENT may
+ * well be lost, so it counts as nothing sent.
+ */
 export function sealAndQueue(
   state: State,
   session: Session,
   plaintext: Uint8Array,
   to: Endpoint,
   now: Instant,
+  flags = 0,
 ): boolean {
   if (!session.isUsable(now)) return false;
   const counter = session.takeCounters(1);
@@ -99,8 +122,8 @@ export function sealAndQueue(
     drop(state, "seal_failed");
     return false;
   }
-  noteSent(session.peer, ANSWERED.has(plaintext[0]), now);
-  transmit(state, datagram, to);
+  if (flags === 0) noteSent(session.peer, ANSWERED.has(plaintext[0]), now);
+  transmit(state, datagram, to, flags);
   return true;
 }
 

@@ -29,6 +29,10 @@ export const TIMERS = {
   stale: "stale peer",
   /** Asks a node again whether it is there, because another claims an address of it. */
   contest: "probe of an address's holder",
+  /** Ends a round of path probes, or confirms the size in use. */
+  path: "path probe",
+  /** Asks whether the path carries more than before. */
+  raise: "search for a larger path",
 } as const;
 
 export type Timer = keyof typeof TIMERS;

@@ -17,6 +17,7 @@ import {
   innerFamily,
 } from "./inner-packet.ts";
 import { Joiner } from "./join.ts";
+import { clampMss } from "./mss.ts";
 import type { Peer } from "./peer.ts";
 import { drop, type State } from "./state.ts";
 import { type Instant, NEVER } from "./time.ts";
@@ -112,6 +113,7 @@ export class Deliverer {
       drop(this.#state, reason);
       return;
     }
+    clampMss(this.#arena, offset, bytes, peer.carries, isPartial, this.#upper);
     this.#joiner.add(offset, bytes, isPartial, this.#upper);
     this.#lastPeer = peer;
     count(peer, bytes, 1);

@@ -41,7 +41,7 @@ export const DROP_REASONS = {
   inner_taken: "inner source address that another node of the group holds",
   inner_not_ect: "marked for congestion on the way, but its ends see congestion by loss alone",
   // Outbound.
-  too_big: "packet from the device longer than the configured mtu",
+  too_big: "packet longer than the path to the peer carries; its sender was told",
   no_peer: "no peer for the destination",
   multicast: "multicast that no peer takes",
   loop: "the tunnel's own datagram: a route leads the peer's endpoint into the tunnel",

@@ -1,6 +1,7 @@
 /** The one place where a peer's endpoint changes, and its form for the outside. */
 import { type Endpoint, isSameRemote, remoteBytes } from "./address.ts";
 import type { PlainEndpoint } from "./options.ts";
+import { searchPath } from "./path-mtu.ts";
 import type { Peer } from "./peer.ts";
 import type { State } from "./state.ts";
 import type { Instant } from "./time.ts";
@@ -11,6 +12,7 @@ export function moveEndpoint(state: State, peer: Peer, to: Endpoint, now: Instan
   if (from !== undefined && isSameRemote(from, to)) return;
   peer.endpoint = to;
   peer.endpointSince = now;
+  searchPath(peer, now);
   if (from !== undefined) peer.counters.endpointMoves += 1;
   state.events.push({
     kind: "endpoint",

@@ -7,6 +7,7 @@ import { ADDRESS_FRAMES, GROUP_ADDRESSES } from "./constants.ts";
 import { pathFrame, sealAndQueue } from "./control.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { moveEndpoint } from "./endpoints.ts";
+import { pathProbeAnswered } from "./path-mtu.ts";
 import type { Peer, Session } from "./peer.ts";
 import { closeSession } from "./sessions.ts";
 import type { State } from "./state.ts";
@@ -68,9 +69,22 @@ export function handleFrame(
     case FRAME.PROBE:
       answer(state, session.peer, probeAnswer(frame), now);
       return undefined;
+    case FRAME.PROBE_ANSWER:
+      probeAnswered(session.peer, frame, now);
+      return undefined;
     default:
       return undefined;
   }
+}
+
+/** One of our probes arrived. */
+function probeAnswered(peer: Peer, frame: Uint8Array, now: Instant): void {
+  const view = viewOf(frame);
+  const id = view.getUint16(PROBE_FRAME.id, true);
+  const probe = peer.probes.take(id, view.getUint16(PROBE_FRAME.bytes, true));
+  if (probe === undefined) return;
+  peer.roundTrip.add(now - probe.sentAt);
+  pathProbeAnswered(peer, probe.bytes, probe.to, now);
 }
 
 /** Answers travel to the peer's endpoint in use, on its current session. */

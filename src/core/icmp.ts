@@ -1,8 +1,9 @@
 /**
- * ICMP "destination unreachable" for a packet from our own device that belongs to no peer.
+ * ICMP errors for packets from our own device: those that belong to no peer, and those longer than the path takes.
  *
  * Standards: RFC 792, RFC 1122 §3.2.2 and RFC 1812 §4.3.2 (IPv4: type 3, code 1, host unreachable);
- * RFC 4443 §2.4 and §3.1 (IPv6: type 1, code 3, address unreachable). It goes to the packet's sender
+ * RFC 4443 §2.4 and §3.1 (IPv6: type 1, code 3, address unreachable); RFC 1191 §4 (type 3, code 4 with the
+ * MTU) and RFC 4443 §3.2 (type 2 with the MTU). It goes to the packet's sender
  * and comes from the packet's destination: the local kernel takes that from this device, where any
  * address of our own would look forged. How many are made a second is the caller's to bound.
  *
@@ -40,14 +41,49 @@ const ICMP_QUERIES: ReadonlySet<number> = new Set([0, 8, 9, 10, 13, 14, 15, 16, 
 const FIRST_ICMPV6_QUERY = 128;
 const ICMPV6_REDIRECT = 137;
 
+/** The first eight bytes of an error without its checksum: type, code, and what stands in the last four. */
+interface IcmpError {
+  readonly type: number;
+  readonly code: number;
+  readonly word: number;
+}
+const HOST_UNREACHABLE: IcmpError = { type: 3, code: 1, word: 0 };
+const ADDRESS_UNREACHABLE: IcmpError = { type: 1, code: 3, word: 0 };
+
 /**
- * Writes the answer at `outOffset` and returns its bytes; 0, and nothing written, where none may be
- * sent or `out` has no room. At most 576 bytes for IPv4 and 1,280 for IPv6.
+ * Writes "destination unreachable" at `outOffset` and returns its bytes; 0, and nothing written, where none
+ * may be sent or `out` has no room. At most 576 bytes for IPv4 and 1,280 for IPv6.
  */
 export function unreachableReply(
   bytes: Uint8Array,
   offset: number,
   length: number,
+  out: Uint8Array,
+  outOffset: number,
+): number {
+  return errorReply(bytes, offset, length, HOST_UNREACHABLE, ADDRESS_UNREACHABLE, out, outOffset);
+}
+
+/** The same for "fragmentation needed" and "packet too big", with the MTU that would fit. */
+export function tooBigReply(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  mtu: number,
+  out: Uint8Array,
+  outOffset: number,
+): number {
+  const v4 = { type: 3, code: 4, word: mtu };
+  const v6 = { type: 2, code: 0, word: mtu };
+  return errorReply(bytes, offset, length, v4, v6, out, outOffset);
+}
+
+function errorReply(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  error4: IcmpError,
+  error6: IcmpError,
   out: Uint8Array,
   outOffset: number,
 ): number {
@@ -68,8 +104,8 @@ export function unreachableReply(
   const reply = out.subarray(outOffset, outOffset + replyBytes);
   reply.fill(0, 0, headerBytes);
   reply.set(quoted, headerBytes);
-  if (isIpv4) writeIpv4(reply);
-  else writeIpv6(reply);
+  if (isIpv4) writeIpv4(reply, error4);
+  else writeIpv6(reply, error6);
   return replyBytes;
 }
 
@@ -102,7 +138,7 @@ function isIpv6Host(bytes: Uint8Array, at: number): boolean {
 }
 
 /** Fills a reply whose quoted packet already stands behind 28 zero bytes. */
-function writeIpv4(reply: Uint8Array): void {
+function writeIpv4(reply: Uint8Array, error: IcmpError): void {
   const quoted = IPV4_HEADER_BYTES + ICMP_HEADER_BYTES;
   reply[0] = 0x45;
   reply[1] = TOS_INTERNETWORK_CONTROL;
@@ -114,14 +150,13 @@ function writeIpv4(reply: Uint8Array): void {
   reply.copyWithin(IPV4_SOURCE, quoted + IPV4_DESTINATION, quoted + IPV4_DESTINATION + 4);
   reply.copyWithin(IPV4_DESTINATION, quoted + IPV4_SOURCE, quoted + IPV4_SOURCE + 4);
   writeUint16(reply, 10, checksumOf(addBytes(0, reply, 0, IPV4_HEADER_BYTES)));
-  reply[IPV4_HEADER_BYTES] = 3;
-  reply[IPV4_HEADER_BYTES + 1] = 1;
+  writeError(reply, IPV4_HEADER_BYTES, error);
   const sum = addBytes(0, reply, IPV4_HEADER_BYTES, reply.length);
   writeUint16(reply, IPV4_HEADER_BYTES + 2, checksumOf(sum));
 }
 
 /** Fills a reply whose quoted packet already stands behind 48 zero bytes. */
-function writeIpv6(reply: Uint8Array): void {
+function writeIpv6(reply: Uint8Array, error: IcmpError): void {
   const quoted = IPV6_HEADER_BYTES + ICMP_HEADER_BYTES;
   const payloadBytes = reply.length - IPV6_HEADER_BYTES;
   reply[0] = 0x60;
@@ -130,10 +165,15 @@ function writeIpv6(reply: Uint8Array): void {
   reply[7] = HOP_LIMIT;
   reply.copyWithin(IPV6_SOURCE, quoted + IPV6_DESTINATION, quoted + IPV6_DESTINATION + 16);
   reply.copyWithin(IPV6_DESTINATION, quoted + IPV6_SOURCE, quoted + IPV6_SOURCE + 16);
-  reply[IPV6_HEADER_BYTES] = 1;
-  reply[IPV6_HEADER_BYTES + 1] = 3;
+  writeError(reply, IPV6_HEADER_BYTES, error);
   // The pseudo-header of RFC 8200 §8.1: both addresses, the upper-layer length, the next header.
   const pseudo = addBytes(payloadBytes + ICMPV6, reply, IPV6_SOURCE, IPV6_HEADER_BYTES);
   const sum = addBytes(pseudo, reply, IPV6_HEADER_BYTES, reply.length);
   writeUint16(reply, IPV6_HEADER_BYTES + 2, checksumOf(sum));
+}
+
+function writeError(reply: Uint8Array, start: number, { type, code, word }: IcmpError): void {
+  reply[start] = type;
+  reply[start + 1] = code;
+  writeUint16(reply, start + 6, word);
 }

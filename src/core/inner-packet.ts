@@ -80,6 +80,11 @@ const EXTENSION_HEADERS: ReadonlySet<number> = new Set([
   DESTINATION_OPTIONS,
 ]);
 
+/** Whether another header follows one of this IANA protocol number. */
+export function isExtensionHeader(protocol: number): boolean {
+  return EXTENSION_HEADERS.has(protocol);
+}
+
 /** The smallest extension header. */
 const MIN_EXTENSION_BYTES = 8;
 /** A fragment header. */
@@ -221,6 +226,7 @@ function byteAt(bytes: Uint8Array, at: number): number {
   return bytes[at] ?? 0;
 }
 
-function uint16At(bytes: Uint8Array, at: number): number {
+/** Two bytes, big-endian. */
+export function uint16At(bytes: Uint8Array, at: number): number {
   return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
 }

@@ -3,7 +3,12 @@
  *
  * Called for every packet, so each is a few number writes; the timers themselves act in timers.ts.
  */
-import { PASSIVE_KEEPALIVE_MS, STALE_AFTER_MS, UNANSWERED_DATA_MS } from "./constants.ts";
+import {
+  CONFIRMATION_MS,
+  PASSIVE_KEEPALIVE_MS,
+  STALE_AFTER_MS,
+  UNANSWERED_DATA_MS,
+} from "./constants.ts";
 import type { Peer } from "./peer.ts";
 import { after, type Instant } from "./time.ts";
 
@@ -18,6 +23,10 @@ export function noteSent(peer: Peer, expectsAnswer: boolean, now: Instant): void
   armKeepalive(peer, now);
   if (expectsAnswer && !timers.isSet("unanswered")) {
     timers.set("unanswered", after(now, UNANSWERED_DATA_MS));
+    // Not for each packet: often enough while anything is answered, and the timer looks for itself.
+    if (peer.path !== undefined && !timers.isSet("path")) {
+      timers.set("path", after(now, CONFIRMATION_MS));
+    }
   }
 }
 

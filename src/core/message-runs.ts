@@ -99,6 +99,7 @@ export function writeMessage(
   offset: number,
   length: number,
   to: Endpoint,
+  flags = 0,
 ): void {
   const base = batch.count * MESSAGE_FIELDS;
   const { rows } = batch;
@@ -107,7 +108,7 @@ export function writeMessage(
   rows[base + MESSAGE.SEGMENT] = 0;
   rows[base + MESSAGE.STATUS] = 0;
   rows[base + MESSAGE.TOS] = 0;
-  rows[base + MESSAGE.FLAGS] = 0;
+  rows[base + MESSAGE.FLAGS] = flags;
   rows[base + MESSAGE.HOPS] = 0;
   writeEndpoint(rows, base, to);
   batch.count += 1;

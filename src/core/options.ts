@@ -67,8 +67,10 @@ export const DEFAULT_LIMITS: LimitOptions = {
 export interface TunnelOptions {
   /** 16 random bytes, PROTOCOL §2. */
   readonly nodeId: Uint8Array;
-  /** Largest inner packet, bytes. */
+  /** Largest inner packet, bytes: of every peer, or with `pathMtu` the most that any path may give. */
   readonly mtu: number;
+  /** The MTU of each peer is found out; absent: it is `mtu`. */
+  readonly pathMtu?: PathMtuOptions | undefined;
   /** UDP port the socket is bound to: an endpoint with an own address and this port is refused. */
   readonly listenPort: number;
   /** Own outer addresses, 16 bytes each. */
@@ -79,6 +81,13 @@ export interface TunnelOptions {
   readonly copyDscp?: boolean;
   readonly limits: LimitOptions;
   readonly offloads: OffloadOptions;
+}
+
+export interface PathMtuOptions {
+  /** Largest MTU of this host's links, bytes of an IP packet. */
+  readonly linkMtu: number;
+  /** Milliseconds before a larger size is asked for again. */
+  readonly raiseMs: number;
 }
 
 /** What the device and the socket take in one piece. */
@@ -138,6 +147,14 @@ export type TunnelEvent =
       readonly holder: string;
       readonly prefix: Prefix;
     }
+  /** The largest inner packet for a peer is another, `from` was it before; `pathMtu`: the outer packet that passed. */
+  | {
+      readonly kind: "mtu";
+      readonly peer: string;
+      readonly from: number;
+      readonly mtu: number;
+      readonly pathMtu: number;
+    }
   /** Events were lost because nobody drained the ring. */
   | { readonly kind: "lost"; readonly count: number };
 
@@ -188,6 +205,9 @@ export interface PeerSnapshot {
   /** The peer's tunnel MTU and keepalive seconds as its handshake said. */
   readonly remoteMtu: number | undefined;
   readonly remoteKeepaliveSeconds: number | undefined;
+  /** Largest inner packet for the peer, and the outer packet that is known to pass; undefined: not known, or not asked. */
+  readonly mtu: number;
+  readonly pathMtu: number | undefined;
   readonly waitingPackets: number;
   readonly counters: Readonly<PeerCounters>;
 }

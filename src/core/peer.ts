@@ -5,7 +5,7 @@
  * timers). BOUNDED by the configuration; every table in it states its own bound.
  */
 import { type Endpoint, endpointFrom } from "./address.ts";
-import { GROUP_NEWCOMERS_PER_SECOND } from "./constants.ts";
+import { GROUP_NEWCOMERS_PER_SECOND, LEAST_INNER_MTU } from "./constants.ts";
 import { type DeadlineHeap, NOT_IN_HEAP, type Sleeper, TimerTable } from "./deadlines.ts";
 import { type ContestOf, GroupOf, type MembershipOf } from "./group.ts";
 import { isMartianPrefix } from "./martian.ts";
@@ -18,7 +18,9 @@ import type {
   PlainEndpoint,
   Roaming,
 } from "./options.ts";
+import { Path } from "./path.ts";
 import type { Prefix } from "./prefix.ts";
+import { Probes, RoundTrip } from "./probes.ts";
 import type { PskOf } from "./psk.ts";
 import type { SessionOf } from "./session.ts";
 import type { Instant } from "./time.ts";
@@ -83,6 +85,16 @@ export interface Confirming {
   sent: number;
 }
 
+/** How the MTU is found, for all peers. */
+export interface PathMtuState {
+  /** False: every peer has the tunnel's fixed MTU. */
+  readonly isAuto: boolean;
+  /** Largest MTU of this host's links, bytes. */
+  linkMtu: number;
+  /** Wait before a larger size is asked for again, milliseconds (PMTU_RAISE_TIMER, RFC 8899 §5.1.1). */
+  readonly raiseMs: number;
+}
+
 export class Peer implements Sleeper {
   readonly name: string;
   readonly kind: PeerKind | "node";
@@ -128,6 +140,14 @@ export class Peer implements Sleeper {
   sends = 0;
   lastHandshakeAt: Instant | undefined;
   remote: { readonly mtu: number; readonly keepaliveSeconds: number } | undefined;
+  /** Own probes on their way, and what their answers told. */
+  readonly probes = new Probes();
+  readonly roundTrip = new RoundTrip();
+  /** undefined: the MTU is fixed. */
+  readonly path: Path | undefined;
+  /** Largest inner packet that the path carries in one piece, and the largest that is let in: never below 1280. */
+  carries: number;
+  mtu: number;
   readonly counters: PeerCounters = {
     inboundPackets: 0,
     inboundBytes: 0,
@@ -144,7 +164,12 @@ export class Peer implements Sleeper {
   constructor(
     options: PeerOptions,
     limits: LimitOptions,
-    shared: { readonly heap: DeadlineHeap<Peer>; readonly waiting: WaitingTotal },
+    shared: {
+      readonly heap: DeadlineHeap<Peer>;
+      readonly waiting: WaitingTotal;
+      readonly mtu: number;
+      readonly pathMtu: PathMtuState;
+    },
     now: Instant,
     membership?: Membership,
   ) {
@@ -158,6 +183,9 @@ export class Peer implements Sleeper {
     this.keepaliveSeconds = options.keepaliveSeconds;
     this.roaming = options.roaming;
     this.configured = options.endpoints.map(fromPlain);
+    this.path = shared.pathMtu.isAuto ? new Path() : undefined;
+    this.mtu = shared.pathMtu.isAuto ? LEAST_INNER_MTU : shared.mtu;
+    this.carries = this.mtu;
     this.waiting = new WaitingPackets(shared.waiting);
     this.timers = new TimerTable(() => shared.heap.update(this));
     this.endpointSince = now;

@@ -22,12 +22,13 @@
  * that fails at one step changes no state of a later one (the drop counter and its source's bucket apart).
  */
 import type { MessageBatch, PacketBatch } from "./batch.ts";
-import { REKEY_AFTER_FAILED_OPENS } from "./constants.ts";
+import { PATH_CHALLENGE_CAUSE_BYTES, REKEY_AFTER_FAILED_OPENS } from "./constants.ts";
 import { Deliverer } from "./deliver.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { handleFrame } from "./frames.ts";
 import { Hearing } from "./hearing.ts";
 import { startAttempt } from "./initiate.ts";
+import { PartJoiner } from "./parts.ts";
 import type { Session } from "./peer.ts";
 import { refuse } from "./refuse.ts";
 import { isFromElsewhere } from "./roaming.ts";
@@ -77,6 +78,7 @@ export class Receiver {
   readonly #handshakes: SetAside;
   readonly #deliverer: Deliverer;
   readonly #hearing: Hearing;
+  readonly #parts: PartJoiner;
   /** The session that was looked up last, by its index. */
   #lastIndex = NONE;
   #lastSession: Session | undefined;
@@ -94,12 +96,14 @@ export class Receiver {
     this.#handshakes = new SetAside(state, datagrams, delivered.capacity);
     this.#deliverer = new Deliverer(state, delivered);
     this.#hearing = new Hearing(state, datagrams);
+    this.#parts = new PartJoiner(datagrams.arena, this.#deliverer);
   }
 
   /** Handles every row of the datagram batch; leaves the packets for the TUN in `delivered`. */
   handle(now: Instant): void {
     const { rows, count } = this.#datagrams;
     this.#deliverer.begin(now);
+    this.#parts.begin();
     this.#openCount = 0;
     this.#openDatagrams = 0;
     this.#handshakes.count = 0;
@@ -351,10 +355,11 @@ export class Receiver {
   ): void {
     const bytes = size - DATA_OVERHEAD;
     const isPacket = this.#deliverer.isPacket(offset, bytes);
+    const isOfPacket = isPacket || (bytes > 0 && this.#datagrams.arena[offset] === FRAME.PART);
     session.receivedPackets += alike;
-    this.#hearing.heard(session, bytes, isPacket, isHighest, base, now);
+    this.#hearing.heard(session, bytes, isOfPacket, isHighest, base, now);
     // The first may have been answered, which takes back what was heard until then; the second comes after.
-    if (alike > 1) this.#hearing.heard(session, bytes, isPacket, isHighest, base, now);
+    if (alike > 1) this.#hearing.heard(session, bytes, isOfPacket, isHighest, base, now);
     if (isPacket) {
       const tos = at(this.#datagrams.rows, base + MESSAGE.TOS);
       this.#deliverer.take(session.peer, offset, bytes, size, alike, tos);
@@ -363,13 +368,17 @@ export class Receiver {
     }
   }
 
-  /** Step 8. */
+  /** Step 8; a part that completes a packet makes it go on like any other. */
   #acceptOther(session: Session, offset: number, bytes: number, base: number, now: Instant): void {
     const { arena, rows } = this.#datagrams;
-    if (bytes === 0 || arena[offset] === FRAME.PROBE) session.peer.counters.keepalivesReceived += 1;
+    const isProbe = arena[offset] === FRAME.PROBE && bytes === PATH_CHALLENGE_CAUSE_BYTES;
+    if (bytes === 0 || isProbe) session.peer.counters.keepalivesReceived += 1;
     if (bytes === 0) return;
     const frame = arena.subarray(offset, offset + bytes);
-    const reason = handleFrame(this.#state, session, frame, rows, base, now);
+    const reason =
+      frame[0] === FRAME.PART
+        ? this.#parts.add(session, frame, now)
+        : handleFrame(this.#state, session, frame, rows, base, now);
     this.#deliverer.forgetSources();
     if (reason !== undefined) drop(this.#state, reason);
   }

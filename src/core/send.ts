@@ -4,7 +4,8 @@
  * 1 inner header and length
  * 2 route by destination; no peer: the local sender gets an ICMP error
  * 3 no datagram of this tunnel that came back, nor one of tunnels that go round in a ring
- * 4 session to send on; none: the packet waits and a handshake starts
+ * 4 what the path carries: cut smaller, or the local sender is told; session to send on; none: the packet waits
+ *   and a handshake starts
  * 5 counters for the row's segments, below the limit
  * 6 cut and seal, one call for the batch
  * 7 timers fed
@@ -14,27 +15,40 @@
  * may make more than `outgoing` holds, so a part of the batch may be left for the next call.
  */
 import type { MessageBatch, PacketBatch } from "./batch.ts";
-import { REKEY_AFTER_MESSAGES } from "./constants.ts";
+import { LARGE_INNER_BYTES, REKEY_AFTER_MESSAGES } from "./constants.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { CLASS_BITS, ECN_BITS } from "./ecn.ts";
-import { unreachableReply } from "./icmp.ts";
+import { tooBigReply, unreachableReply } from "./icmp.ts";
 import { canStart, startAttempt } from "./initiate.ts";
 import {
   emptyUpperLayer,
+  IPV4,
   IPV4_DESTINATION,
+  IPV4_DONT_FRAGMENT,
   IPV6_DESTINATION,
   innerFamily,
+  uint16At,
 } from "./inner-packet.ts";
 import { noteSent } from "./liveness.ts";
 import { holderOf } from "./members.ts";
 import { MessageRuns } from "./message-runs.ts";
+import { clampMss } from "./mss.ts";
 import { Nesting } from "./nesting.ts";
+import { sendParts } from "./parts.ts";
 import type { Peer } from "./peer.ts";
-import { at, PACKET, PACKET_FIELDS, SEAL, SEAL_FIELDS } from "./rows.ts";
+import {
+  at,
+  GSO,
+  PACKET,
+  PACKET_FIELDS,
+  PACKET_NEEDS_CHECKSUM,
+  SEAL,
+  SEAL_FIELDS,
+} from "./rows.ts";
 import { drop, type State } from "./state.ts";
-import { type Cut, readCut } from "./super-packet.ts";
+import { type Cut, cutSmaller, readCut } from "./super-packet.ts";
 import type { Instant } from "./time.ts";
-import { DATA_OVERHEAD } from "./wire.ts";
+import { DATA_OVERHEAD, PARTIAL_CHECKSUM_BIT } from "./wire.ts";
 
 /** Bytes of a slot of the ICMP arena: the longest error that is made (RFC 4443 §2.4(c)). */
 export const REPLY_BYTES = 1280;
@@ -103,7 +117,7 @@ export class Sender {
   /** Steps 1 to 4. A packet over the MTU may have been cut to its room. */
   #prepare(base: number, now: Instant): DropReason | "full" | undefined {
     const { arena, rows } = this.#packets;
-    const { routes, mtu } = this.#state;
+    const { routes } = this.#state;
     const offset = at(rows, base + PACKET.OFFSET);
     const length = at(rows, base + PACKET.LENGTH);
     if (at(rows, base + PACKET.STATUS) !== 0) return "too_big";
@@ -111,7 +125,6 @@ export class Sender {
     if (family === 0 || !readCut(arena, rows, base, this.#upper, this.#cut)) {
       return "outbound_malformed";
     }
-    if (this.#cut.largest > mtu) return "too_big";
     const destination = offset + (family === 4 ? IPV4_DESTINATION : IPV6_DESTINATION);
     const owner =
       family === 4 ? routes.lookup4(arena, destination) : routes.lookup6(arena, destination);
@@ -127,9 +140,46 @@ export class Sender {
     const second = arena[offset + 1] ?? 0;
     const tos = family === 4 ? second : ((arena[offset] ?? 0) << 4) | (second >> 4);
     this.#outer[this.#sealCount] = ((tos & this.#copiedBits) << 8) | hops;
+    const isWhole = this.#cut.largest <= peer.carries || this.#cutSmaller(peer, base);
+    if (!isWhole && this.#isTooBig(peer, family, offset)) {
+      return this.#reject("too_big", base, now, peer.mtu);
+    }
+    if (rows[base + PACKET.GSO_TYPE] === GSO.NONE) {
+      const isPartial = (at(rows, base + PACKET.FLAGS) & PACKET_NEEDS_CHECKSUM) !== 0;
+      clampMss(arena, offset, length, peer.carries, isPartial, this.#upper);
+    }
     if (!peer.current?.isUsable(now)) return this.#wait(peer, base, now);
     if (peer.endpoint === undefined) return this.#reject("no_endpoint", base, now);
+    if (!isWhole && length <= peer.mtu) return this.#sendParts(peer, base, now);
     return this.#addSealRow(peer, base, now);
+  }
+
+  #cutSmaller(peer: Peer, base: number): boolean {
+    const { arena, rows } = this.#packets;
+    return cutSmaller(arena, rows, base, peer.carries, this.#upper, this.#cut);
+  }
+
+  /** Not what may be fragmented: that goes as it is, and routers outside do it. */
+  #isTooBig(peer: Peer, family: 4 | 6, offset: number): boolean {
+    const fragment = uint16At(this.#packets.arena, offset + IPV4.FRAGMENT);
+    const mayFragment = family === 4 && (fragment & IPV4_DONT_FRAGMENT) === 0;
+    return this.#cut.largest > (mayFragment ? this.#state.mtu : peer.mtu);
+  }
+
+  /** A packet of at most 1,280 bytes over a path that carries less. */
+  #sendParts(peer: Peer, base: number, now: Instant): DropReason | undefined {
+    const { arena, rows } = this.#packets;
+    const { current, endpoint } = peer;
+    const offset = at(rows, base + PACKET.OFFSET);
+    const packet = arena.slice(offset, offset + at(rows, base + PACKET.LENGTH));
+    if ((at(rows, base + PACKET.FLAGS) & PACKET_NEEDS_CHECKSUM) !== 0) {
+      packet[0] = (packet[0] ?? 0) | PARTIAL_CHECKSUM_BIT;
+    }
+    if (current === undefined || endpoint === undefined) return "no_endpoint";
+    sendParts(this.#state, current, packet, endpoint, now);
+    peer.counters.outboundPackets += 1;
+    peer.counters.outboundBytes += packet.length;
+    return undefined;
   }
 
   /** Step 5 and the row for step 6. */
@@ -144,6 +194,7 @@ export class Sender {
     const counter = session?.takeCounters(segments);
     if (session === undefined || counter === undefined) return "counter_exhausted";
     if (session.nextCounter > REKEY_AFTER_MESSAGES) startAttempt(this.#state, peer, now);
+    if (largest > LARGE_INNER_BYTES && peer.path !== undefined) peer.path.hasLarge = true;
     const seals = this.#seals;
     const seal = this.#sealCount * SEAL_FIELDS;
     seals[seal + SEAL.IN_OFFSET] = at(rows, base + PACKET.OFFSET);
@@ -207,15 +258,19 @@ export class Sender {
     return undefined;
   }
 
-  /** Tells the local sender, as often as the bucket allows. */
-  #reject(reason: DropReason, base: number, now: Instant): DropReason {
+  /** Tells the local sender, as often as the bucket allows; `mtu`: the packet is too big, and this would not be. */
+  #reject(reason: DropReason, base: number, now: Instant, mtu = 0): DropReason {
     const { arena, rows } = this.#packets;
     const { count, capacity } = this.#replies;
     if (count === capacity || !this.#state.icmp.take(now)) return reason;
     const offset = at(rows, base + PACKET.OFFSET);
     const length = at(rows, base + PACKET.LENGTH);
     const at0 = count * REPLY_BYTES;
-    const bytes = unreachableReply(arena, offset, length, this.#replies.arena, at0);
+    const out = this.#replies.arena;
+    const bytes =
+      mtu === 0
+        ? unreachableReply(arena, offset, length, out, at0)
+        : tooBigReply(arena, offset, length, mtu, out, at0);
     if (bytes === 0) return reason;
     const row = count * PACKET_FIELDS;
     this.#replies.rows.fill(0, row, row + PACKET_FIELDS);

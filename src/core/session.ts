@@ -32,6 +32,14 @@ export interface SessionOptions<Owner> {
   readonly openSlot: KeySlot;
 }
 
+/** A part of a packet whose other one has not come yet (parts.ts). */
+interface WaitingPart {
+  readonly id: number;
+  readonly place: number;
+  readonly bytes: Uint8Array;
+  readonly at: Instant;
+}
+
 /** `Owner` is the peer; peer.ts has the alias `Session` that everything else uses. */
 export class SessionOf<Owner> {
   readonly peer: Owner;
@@ -55,6 +63,9 @@ export class SessionOf<Owner> {
   receivedPackets = 0;
   /** Address frames taken from a node of a group. */
   addressFrames = 0;
+  /** Id of the next packet that is sent in parts, and parts that wait for their other. BOUNDED: PARTS_WAITING. */
+  nextPart = 0;
+  parts: WaitingPart[] = [];
   isConfirmed = false;
   isEnded = false;
   /** When the first data of the other side opened; undefined: nothing was heard on it. */

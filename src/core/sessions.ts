@@ -21,6 +21,7 @@ import { plainEndpoint } from "./endpoints.ts";
 import { transportMaterial } from "./keys.ts";
 import { settleNode } from "./members.ts";
 import type { TransportKeys } from "./noise.ts";
+import { searchPath } from "./path-mtu.ts";
 import type { Group, Peer, Psk, Session } from "./peer.ts";
 import { SessionOf } from "./session.ts";
 import type { State } from "./state.ts";
@@ -121,6 +122,7 @@ export function confirmSession(state: State, session: Session, now: Instant): vo
     if (peer.waiting.count > 0) state.flushable.add(peer);
   }
   armSessionTimers(peer);
+  if (isNew) searchPath(peer, now);
   reportSession(state, session, isNew);
 }
 

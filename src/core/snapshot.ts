@@ -36,6 +36,8 @@ function peerSnapshot(peer: Peer, now: Instant): PeerSnapshot {
     handshakeAgeMs: since(peer.lastHandshakeAt, now),
     remoteMtu: remote?.mtu,
     remoteKeepaliveSeconds: remote?.keepaliveSeconds,
+    mtu: peer.mtu,
+    pathMtu: peer.path?.confirmed || undefined,
     waitingPackets: peer.waiting.count,
     counters: { ...peer.counters },
   };

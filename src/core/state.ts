@@ -17,7 +17,7 @@ import { type DropCounters, type DropReason, dropCounters } from "./drop-reason.
 import { EventQueue } from "./event-queue.ts";
 import { SourceLimiter } from "./limiter.ts";
 import type { LimitOptions, OffloadOptions, TunnelOptions } from "./options.ts";
-import type { Peer, Pending, Session } from "./peer.ts";
+import type { PathMtuState, Peer, Pending, Session } from "./peer.ts";
 import { PskTable } from "./psk.ts";
 import { RouteTable } from "./routes.ts";
 import { Strangers } from "./strangers.ts";
@@ -38,8 +38,10 @@ export interface State {
   readonly aead: Aead;
   /** 16 bytes. */
   readonly nodeId: Uint8Array;
+  /** Largest inner packet that is taken from the device, bytes. */
   readonly mtu: number;
   readonly copyDscp: boolean;
+  readonly pathMtu: PathMtuState;
   readonly listenPort: number;
   /** 16 bytes each. */
   ownAddresses: readonly Uint8Array[];
@@ -97,6 +99,11 @@ export function newState(
     offloads: options.offloads,
     mtu: options.mtu,
     copyDscp: options.copyDscp ?? false,
+    pathMtu: {
+      isAuto: options.pathMtu !== undefined,
+      linkMtu: options.pathMtu?.linkMtu ?? Number.POSITIVE_INFINITY,
+      raiseMs: options.pathMtu?.raiseMs ?? Number.POSITIVE_INFINITY,
+    },
     listenPort: options.listenPort,
     ownAddresses: options.ownAddresses,
     innerAddresses: options.innerAddresses ?? [],
@@ -135,9 +142,9 @@ export function drop(state: State, reason: DropReason, count = 1): void {
   state.drops[reason] += count;
 }
 
-/** Queues a datagram for `pollTransmit`. */
-export function transmit(state: State, bytes: Uint8Array, to: Endpoint): void {
-  if (!state.transmits.push(bytes, to)) drop(state, "no_room");
+/** Queues a datagram for `pollTransmit`; `flags` as in a message row. */
+export function transmit(state: State, bytes: Uint8Array, to: Endpoint, flags = 0): void {
+  if (!state.transmits.push(bytes, to, flags)) drop(state, "no_room");
 }
 
 /** A random index that no session and no pending handshake uses. */

@@ -54,6 +54,31 @@ export function readCut(
   return true;
 }
 
+/**
+ * Cuts a TCP super-packet into segments of at most `most` bytes instead; false where it is none: TCP is a stream
+ * of bytes, so where it is cut is its carrier's to choose, but UDP's datagrams are the sender's. `cut` and
+ * `upper` are as `readCut` left them.
+ */
+export function cutSmaller(
+  arena: Uint8Array,
+  rows: Int32Array,
+  base: number,
+  most: number,
+  upper: UpperLayer,
+  cut: Cut,
+): boolean {
+  const type = at(rows, base + PACKET.GSO_TYPE) & ~GSO.ECN;
+  if (type !== GSO.TCP4 && type !== GSO.TCP6) return false;
+  const header = upper.start + transportBytes(arena, at(rows, base + PACKET.OFFSET), upper);
+  const size = most - header;
+  if (size <= 0) return false;
+  rows[base + PACKET.GSO_SIZE] = size;
+  cut.segments = Math.ceil((at(rows, base + PACKET.LENGTH) - header) / size);
+  cut.headerLength = header;
+  cut.largest = most;
+  return true;
+}
+
 function isOfType(type: number, version: number, protocol: number): boolean {
   if (type === GSO.UDP) return protocol === UDP;
   return protocol === TCP && (type & ~GSO.ECN) === (version === 4 ? GSO.TCP4 : GSO.TCP6);

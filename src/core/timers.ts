@@ -3,6 +3,7 @@ import { probeHolder } from "./claims.ts";
 import { sendKeepalive, sendProbe } from "./control.ts";
 import { giveUp, repeatConfirmation, retry, startAttempt } from "./initiate.ts";
 import { armKeepalive } from "./liveness.ts";
+import { pathDue, raisePath } from "./path-mtu.ts";
 import { isNode, type Peer } from "./peer.ts";
 import { expireSessions } from "./sessions.ts";
 import type { State } from "./state.ts";
@@ -31,6 +32,8 @@ function handlePeerTimers(state: State, peer: Peer, now: Instant): void {
   if (timers.takeDue("confirm", now)) repeatConfirmation(state, peer, now);
   if (timers.takeDue("passiveKeepalive", now)) keepalive(state, peer, now);
   if (timers.takeDue("keepalive", now)) configuredKeepalive(state, peer, now);
+  if (timers.takeDue("raise", now)) raisePath(state, peer, now);
+  if (timers.takeDue("path", now)) pathDue(state, peer, now);
   if (timers.takeDue("contest", now) && isNode(peer)) probeHolder(state, peer, now);
 }
 

@@ -10,6 +10,8 @@ import { writeMessage } from "./message-runs.ts";
 interface Transmit {
   readonly bytes: Uint8Array;
   readonly to: Endpoint;
+  /** MESSAGE.FLAGS. */
+  readonly flags: number;
 }
 
 /** BOUNDED: 4096 datagrams; what does not fit is dropped. */
@@ -21,9 +23,9 @@ export class TransmitQueue {
   }
 
   /** Queues a datagram; returns whether there was room. */
-  push(bytes: Uint8Array, to: Endpoint): boolean {
+  push(bytes: Uint8Array, to: Endpoint, flags = 0): boolean {
     if (this.#queue.length >= TRANSMIT_QUEUE) return false;
-    this.#queue.push({ bytes, to });
+    this.#queue.push({ bytes, to, flags });
     return true;
   }
 
@@ -31,10 +33,10 @@ export class TransmitQueue {
   drainInto(batch: MessageBatch): void {
     let offset = 0;
     batch.count = 0;
-    for (const { bytes, to } of this.#queue) {
+    for (const { bytes, to, flags } of this.#queue) {
       if (batch.count === batch.capacity || offset + bytes.length > batch.arena.length) break;
       batch.arena.set(bytes, offset);
-      writeMessage(batch, offset, bytes.length, to);
+      writeMessage(batch, offset, bytes.length, to, flags);
       offset += bytes.length;
     }
     this.#queue.splice(0, batch.count);

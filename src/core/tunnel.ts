@@ -11,7 +11,7 @@
 
 import { endAttempt } from "./attempt.ts";
 import type { TunnelBuffers } from "./buffers.ts";
-import { sendClose } from "./control.ts";
+import { sendClose, sendProbe } from "./control.ts";
 import type { Aead, HandshakeCrypto } from "./crypto.ts";
 import { TIMERS } from "./deadlines.ts";
 import { handleDeferred } from "./deferred.ts";
@@ -25,6 +25,7 @@ import type {
   TunnelOptions,
   TunnelSnapshot,
 } from "./options.ts";
+import { searchPath } from "./path-mtu.ts";
 import { fromPlain, Peer } from "./peer.ts";
 import { newPsk } from "./psk.ts";
 import { Receiver } from "./receive.ts";
@@ -168,6 +169,27 @@ export class Tunnel {
   setOwnAddresses(addresses: readonly Uint8Array[]): void {
     this.#state.ownAddresses = addresses;
     releaseLocalSides(this.#state);
+  }
+
+  /** Another largest MTU of this host's links, bytes: the paths may carry more or less than before. */
+  setLinkMtu(linkMtu: number, now: Instant): void {
+    const { pathMtu } = this.#state;
+    if (pathMtu.linkMtu === linkMtu) return;
+    pathMtu.linkMtu = linkMtu;
+    for (const peer of everyPeer(this.#state)) searchPath(peer, now);
+  }
+
+  /**
+   * Datagrams may leave another way from now on: every peer hears from us at once, so that it finds us where
+   * we are (rule 12). How often is the caller's to bound.
+   */
+  announce(now: Instant): void {
+    for (const peer of everyPeer(this.#state)) {
+      const { current, endpoint } = peer;
+      if (current !== undefined && endpoint !== undefined) {
+        sendProbe(this.#state, current, endpoint, now);
+      }
+    }
   }
 
   /** Starts a handshake with the peer. */

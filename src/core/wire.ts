@@ -83,6 +83,7 @@ export const FRAME = {
   PROBE_ANSWER: 0x05,
   REPORT: 0x06,
   ADDRESSES: 0x07,
+  PART: 0x08,
 } as const;
 /** Frames up to this type that are unknown are ignored, so that a later version can add one. */
 export const FRAME_LAST = 0x0f;
@@ -92,6 +93,9 @@ export const CLOSE_FRAME = layout({ type: 1, reason: 1 });
 /** `bytes` is the UDP payload of the whole probe: 32 more than the frame with its zero padding. */
 export const PROBE_FRAME = layout({ type: 1, id: 2, bytes: 2 });
 export const REPORT_FRAME = layout({ type: 1, highest: 8, received: 8, heldMicros: 4 });
+
+/** One of the two parts of a packet, whose bytes follow; `place` is 0 for the first and 1 for the second. */
+export const PART_FRAME = layout({ type: 1, id: 2, place: 1 });
 
 /** Bit of the first plaintext byte: the transport checksum holds only the pseudo-header sum. */
 export const PARTIAL_CHECKSUM_BIT = 0x80;

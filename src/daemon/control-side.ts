@@ -23,15 +23,25 @@ import { EventLog, type LogLine, packetText } from "./event-log.ts";
 import { DaemonError, messageOf } from "./failure.ts";
 import type { RunProcess } from "./ip-command.ts";
 import { Network, readDeviceState } from "./network.ts";
+import { type ListenForNews, NewsGate } from "./network-news.ts";
+import type { DeviceMtu } from "./network-plan.ts";
 import type { NodeId } from "./node-id.ts";
 import { offloadState, offloadText } from "./offloads.ts";
-import { type Interfaces, isSameAddressList, ownAddresses, zoneIndex } from "./own-addresses.ts";
+import {
+  type Interfaces,
+  isSameAddressList,
+  largestLinkMtu,
+  ownAddresses,
+  zoneIndex,
+} from "./own-addresses.ts";
+import { PathMtus } from "./path-mtus.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { Resolver } from "./resolver.ts";
 import { type StatusDocument, statusDocument } from "./status.ts";
 
-/** Milliseconds between two looks at the host's addresses and the device. */
+/** Milliseconds between two looks at the host's addresses and the device, without and with news of them. */
 export const INTERFACE_POLL_MS = 2 * SECOND_MS;
+export const QUIET_POLL_MS = 30 * SECOND_MS;
 /** Milliseconds between two fetches of packet lines, at debug level. */
 export const TRACE_POLL_MS = SECOND_MS;
 /** Milliseconds that a stop waits for a start which it interrupts. */
@@ -43,8 +53,11 @@ export interface ControlEnvironment {
   readonly runProcess: RunProcess;
   readonly lookup: (host: string, family: 0 | 4 | 6) => Promise<readonly string[]>;
   readonly interfaces: () => Interfaces;
+  /** Bytes of the longest packet that a device takes; negative: there is none of this name. */
+  readonly linkMtu: (device: string) => number;
   /** The device's state; undefined where no device has this name. */
   readonly look: (device: string) => Promise<DeviceState | undefined>;
+  readonly listenForNews: ListenForNews;
   readonly loadNodeId: (stateDir: string, interfaceName: string) => Promise<NodeId>;
   /** Path of the control socket; its directory exists. */
   readonly socketPath: string;
@@ -54,6 +67,13 @@ export interface ControlEnvironment {
   readonly residentBytes: () => number;
   readonly version: string;
   readonly pid: number;
+}
+
+interface OwnLinks {
+  /** 16 bytes each. */
+  readonly addresses: readonly Uint8Array[];
+  /** The largest of all links, bytes. */
+  readonly linkMtu: number;
 }
 
 /** One tunnel's control side. */
@@ -73,7 +93,8 @@ export class ControlSide {
   #network: Network | undefined;
   #watch: DeviceWatch | undefined;
   #features: EngineFeatures | undefined;
-  #own: readonly Uint8Array[] = [];
+  readonly #mtus: PathMtus;
+  #own: OwnLinks = { addresses: [], linkMtu: 0 };
   #isStopping = false;
   #started: Promise<void> | undefined;
   /** Rejects when the engine ends by itself; never resolves. */
@@ -87,6 +108,8 @@ export class ControlSide {
     const { promise, reject } = rejector();
     this.ended = promise;
     this.#ended = reject;
+    const { peers } = config;
+    this.#mtus = new PathMtus(peers, environment.startTimer, (mtu) => this.#setMtu(mtu));
     this.#resolver = new Resolver({
       ...environment,
       lookup: (host) => environment.lookup(host, this.#lookupFamily()),
@@ -132,8 +155,7 @@ export class ControlSide {
       throw new DaemonError("the tunnel is still starting");
     }
     const { snapshot, counters } = await this.#link.snapshot();
-    const { mtu } = this.#config.interface;
-    const link = (await this.#watch?.link()) ?? { isUp: counters.isLinkUp, mtu };
+    const link = (await this.#watch?.link()) ?? { isUp: counters.isLinkUp, mtu: this.#mtu().mtu };
     return statusDocument({
       version,
       pid,
@@ -151,6 +173,7 @@ export class ControlSide {
   async stop(): Promise<void> {
     this.#isStopping = true;
     this.#resolver.close();
+    this.#mtus.close();
     for (const cancel of this.#cancels) cancel();
     const started = this.#startEnded();
     const results = await Promise.allSettled([
@@ -192,10 +215,11 @@ export class ControlSide {
     const { id, warning } = await loadNodeId(stateDir, name);
     if (this.#isStopping) return undefined;
     if (warning !== undefined) this.#log.warn(warning);
-    this.#own = ownAddresses(interfaces());
+    this.#own = this.#ownLinks();
     const start = engineStart(this.#config, {
       nodeId: id,
-      ownAddresses: this.#own,
+      ownAddresses: this.#own.addresses,
+      linkMtu: this.#own.linkMtu,
       zoneIndex: (zone) => zoneIndex(interfaces(), zone),
     });
     const port = spawn(start);
@@ -217,14 +241,16 @@ export class ControlSide {
     before: DeviceState | undefined,
   ): Promise<void> {
     const { runProcess, look, nowMs } = this.#environment;
-    const { addresses, mtu, routes } = this.#config.interface;
+    const { addresses, routes } = this.#config.interface;
     const prefixes = routes ? this.#config.peers.flatMap((peer) => peer.allowedIps) : [];
     const hasSuperPackets = offloads.includes("tso");
-    const wanted = { device, addresses, mtu, routes: prefixes, hasSuperPackets };
+    const wanted = { device, addresses, ...this.#mtu(), routes: prefixes, hasSuperPackets };
     const network = new Network(wanted, before, runProcess);
     this.#network = network;
     await network.up();
     this.#watch = new DeviceWatch({ device, network, look, nowMs, log: this.#log });
+    // A path may have been found meanwhile.
+    this.#setMtu(this.#mtu());
   }
 
   async #takeNetworkDown(): Promise<void> {
@@ -235,7 +261,16 @@ export class ControlSide {
   }
 
   #startPolls(): void {
-    this.#every(INTERFACE_POLL_MS, () => this.#pollInterfaces());
+    const { listenForNews } = this.#environment;
+    const gate = new NewsGate(this.#environment, ({ isOther }) => {
+      // The engine's end refuses it; its reason is reported by `ended`.
+      this.#pollInterfaces(isOther).catch((error: unknown) => this.#log.debug(messageOf(error)));
+    });
+    const device = this.#features?.tunName ?? "";
+    const deafen = listenForNews(device, (news) => gate.add(news));
+    if (deafen !== undefined) this.#cancels.add(deafen).add(() => gate.close());
+    const pollMs = deafen === undefined ? INTERFACE_POLL_MS : QUIET_POLL_MS;
+    this.#every(pollMs, () => this.#pollInterfaces(false));
     this.#every(DROP_SUMMARY_MS, () => this.#summarizeDrops());
     if (this.#config.log.level === "debug") this.#every(TRACE_POLL_MS, () => this.#logTrace());
   }
@@ -254,13 +289,34 @@ export class ControlSide {
     this.#cancels.add(cancel);
   }
 
-  async #pollInterfaces(): Promise<void> {
-    const own = ownAddresses(this.#environment.interfaces());
-    if (!isSameAddressList(own, this.#own)) {
+  /** `isNews`: datagrams may have to leave another way, also where no address changed. */
+  async #pollInterfaces(isNews: boolean): Promise<void> {
+    const own = this.#ownLinks();
+    const isSame = isSameAddressList(own.addresses, this.#own.addresses);
+    if (isNews || !isSame || own.linkMtu !== this.#own.linkMtu) {
       this.#own = own;
-      this.#link?.apply([{ kind: "own-addresses", addresses: own }]);
+      this.#link?.apply([{ kind: "own-links", ...own }]);
     }
     await this.#watch?.poll();
+  }
+
+  #ownLinks(): OwnLinks {
+    const { interfaces, linkMtu } = this.#environment;
+    const all = interfaces();
+    const { name } = this.#config.interface;
+    return { addresses: ownAddresses(all), linkMtu: largestLinkMtu(all, name, linkMtu) };
+  }
+
+  /** What the device and its routes are to have. */
+  #mtu(): DeviceMtu {
+    const { mtu } = this.#config.interface;
+    return mtu === "auto" ? this.#mtus.wanted() : { mtu, routeMtus: new Map() };
+  }
+
+  #setMtu(mtu: DeviceMtu): void {
+    this.#watch
+      ?.change(async () => (await this.#network?.setMtu(mtu)) ?? [])
+      .catch((error: unknown) => this.#log.warn(`setting the MTU: ${messageOf(error)}`));
   }
 
   async #summarizeDrops(): Promise<void> {
@@ -280,6 +336,7 @@ export class ControlSide {
 
   #event(event: TunnelEvent): void {
     this.#print(this.#events.lines(event, this.#environment.nowMs()));
+    this.#mtus.event(event);
     if (event.kind === "unanswered") this.#resolver.refresh(event.peer);
   }
 
@@ -304,7 +361,7 @@ export class ControlSide {
 
   #logStart(features: EngineFeatures): void {
     const { tunName, udpPort, receiveBufferBytes, sendBufferBytes } = features;
-    const { mtu } = this.#config.interface;
+    const { mtu } = this.#mtu();
     const offloads = offloadText(offloadState(this.#config.offload, features.offloads));
     this.#log.info(`${tunName} is up, listening on UDP port ${udpPort}; offloads: ${offloads}`, {
       ...{ device: tunName, port: udpPort, mtu },

@@ -9,12 +9,14 @@ import { lookup } from "node:dns/promises";
 import { networkInterfaces } from "node:os";
 import type { Config } from "../config/config.ts";
 import { spawnEngine } from "../engine/spawn.ts";
+import { loadNative } from "../io/native.ts";
 import { createLog, type Log } from "../log.ts";
 import { type ControlEnvironment, ControlSide } from "./control-side.ts";
 import { lookAtDevice } from "./device-look.ts";
 import { type ExitRequest, listenForExit } from "./exit-request.ts";
 import { DaemonError, EXIT, messageOf } from "./failure.ts";
 import { runProcess } from "./ip-command.ts";
+import { listenForNews } from "./network-news.ts";
 import { loadNodeId } from "./node-id.ts";
 import { checkPrivileges } from "./privileges.ts";
 import { controlSocketPath, prepareRuntimeDir, runtimeDir } from "./runtime-dir.ts";
@@ -85,6 +87,7 @@ function reportFailure(error: unknown, log: Log): number {
 }
 
 function controlEnvironment(config: Config): ControlEnvironment {
+  const native = loadNative();
   return {
     spawn: spawnEngine,
     runProcess,
@@ -93,7 +96,9 @@ function controlEnvironment(config: Config): ControlEnvironment {
       return answers.map((answer) => answer.address);
     },
     interfaces: networkInterfaces,
+    linkMtu: (device) => native.linkMtu(device),
     look: lookAtDevice,
+    listenForNews: listenForNews(native),
     loadNodeId,
     socketPath: controlSocketPath(config.interface.name),
     startTimer,

@@ -43,7 +43,10 @@ export class DeviceWatch {
   #quickTries = QUICK_TRIES;
   /** The last line about what could not be put back, so that it stands in the log once. */
   #complaint: string | undefined;
-  #running: Promise<void> | undefined;
+  /** A look that is wanted or under way. */
+  #poll: Promise<void> | undefined;
+  /** The last look or change, which the next one waits for; it never fails. */
+  #last: Promise<void> = Promise.resolve();
   #isClosed = false;
 
   constructor(setting: WatchSetting) {
@@ -53,10 +56,18 @@ export class DeviceWatch {
   /** Looks once and puts back what is missing; callers at the same time share one look. */
   poll(): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
-    this.#running ??= this.#pollOnce().finally(() => {
-      this.#running = undefined;
+    this.#poll ??= this.#next(() => this.#pollOnce()).finally(() => {
+      this.#poll = undefined;
     });
-    return this.#running;
+    return this.#poll;
+  }
+
+  /** Runs what changes the device, never beside a look at it: a look would take the change for somebody else's. */
+  change(work: () => Promise<readonly string[]>): Promise<void> {
+    const { device, log } = this.#setting;
+    return this.#next(async () => {
+      for (const line of await work()) log.debug(`changing ${device}: ${line}`);
+    });
   }
 
   /** The engine's word: writes to the device are refused, or pass again. */
@@ -76,7 +87,13 @@ export class DeviceWatch {
   /** Ends the watch; resolves when nothing of it runs. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#running?.catch((error: unknown) => this.#setting.log.debug(messageOf(error)));
+    await this.#last;
+  }
+
+  #next(work: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(() => (this.#isClosed ? undefined : work()));
+    this.#last = done.catch((error: unknown) => this.#setting.log.debug(messageOf(error)));
+    return done;
   }
 
   async #pollOnce(): Promise<void> {

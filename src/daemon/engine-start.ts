@@ -5,7 +5,9 @@
  * leave nothing behind; the configuration's own copies are the caller's to wipe afterwards.
  */
 import type { Config, PeerConfig } from "../config/config.ts";
+import { LARGEST_INNER_MTU } from "../core/constants.ts";
 import type { PeerOptions } from "../core/options.ts";
+import { SECOND_MS } from "../core/time.ts";
 import type { EngineStart } from "../engine/messages.ts";
 import { literalEndpoint } from "./resolver.ts";
 
@@ -14,14 +16,16 @@ export interface StartContext {
   /** 16 bytes. */
   readonly nodeId: Uint8Array;
   readonly ownAddresses: readonly Uint8Array[];
+  /** Largest MTU of this host's links, bytes. */
+  readonly linkMtu: number;
   readonly zoneIndex: (zone: string) => number;
 }
 
 /** The engine's start message; host names in it have no address yet. */
 export function engineStart(config: Config, context: StartContext): EngineStart {
-  const { name, mtu, listen, fwmark, device } = config.interface;
+  const { name, listen, fwmark, device } = config.interface;
   return {
-    tun: { name, mtu },
+    tun: { name, ...mtuOptions(config.interface, context.linkMtu) },
     udp: { ...listen, mark: fwmark, device },
     nodeId: context.nodeId,
     ownAddresses: context.ownAddresses,
@@ -31,6 +35,17 @@ export function engineStart(config: Config, context: StartContext): EngineStart 
     peers: config.peers.map((peer) => peerOptions(peer, context)),
     offloads: config.offload,
     isTracing: config.log.level === "debug",
+  };
+}
+
+function mtuOptions(
+  { mtu, mtuProbeSeconds }: Config["interface"],
+  linkMtu: number,
+): Pick<EngineStart["tun"], "mtu" | "pathMtu"> {
+  if (mtu !== "auto") return { mtu, pathMtu: undefined };
+  return {
+    mtu: LARGEST_INNER_MTU,
+    pathMtu: { linkMtu, raiseMs: mtuProbeSeconds * SECOND_MS },
   };
 }
 

@@ -72,6 +72,8 @@ export class EventLog {
       case "claim":
       case "moved":
         return this.#claimLines(event, nowMs);
+      case "mtu":
+        return [mtuLine(event)];
       case "stranger":
         return this.#strangerLines(event, nowMs);
       case "lost":
@@ -139,6 +141,12 @@ function endpointLine({ peer, from, to }: EventOf<"endpoint">): LogLine {
       : `peer ${peer} moved from ${formatEndpoint(from)} to ${formatEndpoint(to)}`;
   // The first address stands in the line that says the peer is up.
   return { level: from === undefined ? "debug" : "info", message, fields: { peer } };
+}
+
+function mtuLine({ peer, from, mtu, pathMtu }: EventOf<"mtu">): LogLine {
+  const message = `peer ${peer}: the path carries ${pathMtu} bytes, so packets of ${mtu}`;
+  // A path that shrinks is why a transfer stalls for a moment.
+  return { level: mtu < from ? "info" : "debug", message, fields: { peer, mtu } };
 }
 
 function staleLine(event: EventOf<"stale">): LogLine {

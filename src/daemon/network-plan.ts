@@ -20,10 +20,17 @@ const QUEUE_SUPER_PACKETS = 500;
 /** Arguments of one `ip` call. */
 export type IpCommand = readonly string[];
 
-export interface NetworkPlanInput {
+/** Bytes of the longest packet. */
+export interface DeviceMtu {
+  /** The device's. */
+  readonly mtu: number;
+  /** Of routes that have one of their own, by their prefix as text. */
+  readonly routeMtus: ReadonlyMap<string, number>;
+}
+
+export interface NetworkPlanInput extends DeviceMtu {
   readonly device: string;
   readonly addresses: readonly InterfaceAddress[];
-  readonly mtu: number;
   /** Prefixes to route into the device; empty where routes are switched off. */
   readonly routes: readonly Prefix[];
   /** Whether TCP comes from the device in super-packets. */
@@ -46,10 +53,10 @@ export function planNetwork(input: NetworkPlanInput, before: DeviceState | undef
   const up = [
     ...addresses.map((one) => addressCommand("add", one, input.device)),
     ["link", "set", "dev", input.device, "mtu", String(input.mtu), ...queue, "up"],
-    ...routes.map((one) => routeCommand("add", one, input.device)),
+    ...routes.map((one) => routeCommand("add", one, input)),
   ];
   if (before === undefined) return { up, down: [] };
-  return { up, down: downCommands(input.device, before, addresses, routes) };
+  return { up, down: downCommands(input, before, addresses, routes) };
 }
 
 /** What of a configuration is not on the device. */
@@ -76,12 +83,33 @@ export function isLack({ mtu, addresses, routes }: Lack): boolean {
 }
 
 /** The commands that put back what is missing; MTU first, because below 1280 the kernel takes no IPv6 address. */
-export function planRepair(device: string, { mtu, addresses, routes }: Lack): readonly IpCommand[] {
+export function planRepair(
+  input: NetworkPlanInput,
+  { mtu, addresses, routes }: Lack,
+): readonly IpCommand[] {
+  const { device } = input;
   const link = mtu === undefined ? [] : [["link", "set", "dev", device, "mtu", `${mtu.wanted}`]];
   return [
     ...link,
     ...addresses.map((one) => addressCommand("replace", one, device)),
-    ...routes.map((one) => routeCommand("add", one, device)),
+    ...routes.map((one) => routeCommand("add", one, input)),
+  ];
+}
+
+/**
+ * The commands that set another MTU. The device comes first, because the kernel may change the routes of a
+ * device with it; a route is changed, never replaced, and only one that is ours.
+ */
+export function planMtu(before: NetworkPlanInput, after: NetworkPlanInput): readonly IpCommand[] {
+  const { device, mtu } = after;
+  const isNew = mtu !== before.mtu;
+  const changed = routesToAdd(after).filter((route) => {
+    const wanted = after.routeMtus.get(formatPrefix(route));
+    return wanted !== before.routeMtus.get(formatPrefix(route)) || (isNew && wanted !== undefined);
+  });
+  return [
+    ...(isNew ? [["link", "set", "dev", device, "mtu", `${mtu}`]] : []),
+    ...changed.map((route) => routeCommand("change", route, after)),
   ];
 }
 
@@ -101,14 +129,15 @@ function routesToAdd({ routes, addresses }: NetworkPlanInput): readonly Prefix[]
 }
 
 function downCommands(
-  device: string,
+  input: NetworkPlanInput,
   before: DeviceState,
   addresses: readonly InterfaceAddress[],
   routes: readonly Prefix[],
 ): readonly IpCommand[] {
+  const { device } = input;
   const link = ["link", "set", "dev", device, "mtu", String(before.mtu)];
   return [
-    ...routes.map((one) => routeCommand("del", one, device)),
+    ...routes.map((one) => routeCommand("del", one, input)),
     ...addresses.map((one) => addressCommand("del", one, device)),
     before.isUp ? link : [...link, "down"],
   ];
@@ -120,8 +149,14 @@ function addressCommand(verb: string, address: InterfaceAddress, device: string)
   return address.family === 6 && verb !== "del" ? [...command, "nodad"] : command;
 }
 
-function routeCommand(verb: string, prefix: Prefix, device: string): IpCommand {
-  return ["route", verb, formatPrefix(prefix), "dev", device];
+function routeCommand(
+  verb: "add" | "change" | "del",
+  prefix: Prefix,
+  { device, routeMtus }: NetworkPlanInput,
+): IpCommand {
+  const text = formatPrefix(prefix);
+  const mtu = verb === "del" ? undefined : routeMtus.get(text);
+  return ["route", verb, text, "dev", device, ...(mtu === undefined ? [] : ["mtu", `${mtu}`])];
 }
 
 function isConnected(route: Prefix, { family, bytes, prefixLength }: InterfaceAddress): boolean {

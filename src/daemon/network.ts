@@ -7,9 +7,11 @@
 import { type DeviceState, parseDeviceState } from "./device-state.ts";
 import { type RunProcess, readIp, runIpBatch, runIpBatchForced } from "./ip-command.ts";
 import {
+  type DeviceMtu,
   type Lack,
   lackOf,
   type NetworkPlanInput,
+  planMtu,
   planNetwork,
   planRepair,
 } from "./network-plan.ts";
@@ -32,7 +34,7 @@ export async function readDeviceState(
 
 /** The network configuration of one device. */
 export class Network {
-  readonly #input: NetworkPlanInput;
+  #input: NetworkPlanInput;
   readonly #before: DeviceState | undefined;
   readonly #run: RunProcess;
   #isUp = false;
@@ -49,6 +51,14 @@ export class Network {
     await runIpBatch(planNetwork(this.#input, this.#before).up, this.#run);
   }
 
+  /** Sets another MTU on the device and the routes; returns what `ip` said of failures. */
+  async setMtu(wanted: DeviceMtu): Promise<readonly string[]> {
+    const before = this.#input;
+    this.#input = { ...before, ...wanted };
+    if (!this.#isUp) return [];
+    return runIpBatchForced(planMtu(before, this.#input), this.#run);
+  }
+
   /** What the device in this state lacks. */
   lack(state: DeviceState): Lack {
     return lackOf(this.#input, state);
@@ -56,7 +66,7 @@ export class Network {
 
   /** Puts back what is missing; returns what `ip` said of failures. */
   repair(lack: Lack): Promise<readonly string[]> {
-    return runIpBatchForced(planRepair(this.#input.device, lack), this.#run);
+    return runIpBatchForced(planRepair(this.#input, lack), this.#run);
   }
 
   /** Takes off what `up` put on a device that stays; returns what `ip` said of failures. */

@@ -6,6 +6,7 @@
  * address, so it does not tell whether a link is up.
  */
 import type { NetworkInterfaceInfo } from "node:os";
+import { LARGEST_PATH_MTU } from "../core/constants.ts";
 import { mapAddress, parseAddress } from "../core/prefix.ts";
 
 /** Interfaces by name, as `os.networkInterfaces()` gives them. */
@@ -27,6 +28,25 @@ export function isSameAddressList(a: readonly Uint8Array[], b: readonly Uint8Arr
   return (
     a.length === b.length && a.every((one, index) => Buffer.compare(one, b[index] ?? one) === 0)
   );
+}
+
+/** MTU taken where no link is known: Ethernet's. */
+const USUAL_LINK_MTU = 1_500;
+
+/**
+ * The largest MTU of the links that datagrams may leave by: all that are up and have an address, but
+ * loopback and the tunnel's own `device`. `mtuOf` answers with a negative number for one that has just gone.
+ */
+export function largestLinkMtu(
+  interfaces: Interfaces,
+  device: string,
+  mtuOf: (name: string) => number,
+): number {
+  const mtus = Object.entries(interfaces)
+    .filter(([name, infos]) => name !== device && infos?.some((info) => !info.internal))
+    .map(([name]) => mtuOf(name));
+  const largest = Math.max(0, ...mtus);
+  return largest === 0 ? USUAL_LINK_MTU : Math.min(largest, LARGEST_PATH_MTU);
 }
 
 /** "fe80::1%eth0" without its zone. */

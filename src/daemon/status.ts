@@ -49,6 +49,9 @@ export interface PeerStatus {
   readonly silentSeconds: number | null;
   readonly handshakeAgeSeconds: number | null;
   readonly remoteMtu: number | null;
+  /** Bytes of the largest inner packet for the peer, and of the outer packet that its path is known to carry. */
+  readonly mtu: number;
+  readonly pathMtu: number | null;
   readonly remoteKeepaliveSeconds: number | null;
   readonly waitingPackets: number;
   readonly counters: Readonly<PeerCounters>;
@@ -157,6 +160,8 @@ function peerStatus(peer: PeerSnapshot, configs: readonly PeerConfig[]): PeerSta
     silentSeconds: secondsOrNull(peer.silentMs),
     handshakeAgeSeconds: secondsOrNull(peer.handshakeAgeMs),
     remoteMtu: peer.remoteMtu ?? null,
+    mtu: peer.mtu,
+    pathMtu: peer.pathMtu ?? null,
     remoteKeepaliveSeconds: peer.remoteKeepaliveSeconds ?? null,
     waitingPackets: peer.waitingPackets,
     counters: peer.counters,

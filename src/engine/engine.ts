@@ -42,6 +42,8 @@ export type EngineTunnel = Pick<
   | "removePeer"
   | "setEndpoints"
   | "setOwnAddresses"
+  | "setLinkMtu"
+  | "announce"
   | "rekey"
   | "close"
   | "wipe"
@@ -328,8 +330,10 @@ export class Engine {
       case "set-endpoints":
         this.#tunnel.setEndpoints(change.name, change.endpoints, now);
         break;
-      case "own-addresses":
+      case "own-links":
         this.#tunnel.setOwnAddresses(change.addresses);
+        this.#tunnel.setLinkMtu(change.linkMtu, now);
+        this.#tunnel.announce(now);
         break;
       default:
         change satisfies never;

@@ -8,6 +8,7 @@
  */
 import type {
   LimitOptions,
+  PathMtuOptions,
   PeerOptions,
   PlainEndpoint,
   TunnelEvent,
@@ -16,7 +17,13 @@ import type {
 
 /** What the engine needs to start; handed over as the worker's data. */
 export interface EngineStart {
-  readonly tun: { readonly name: string; readonly mtu: number };
+  readonly tun: {
+    readonly name: string;
+    /** Largest inner packet, bytes. */
+    readonly mtu: number;
+    /** Absent: the MTU of every peer is `mtu`. */
+    readonly pathMtu: PathMtuOptions | undefined;
+  };
   readonly udp: {
     /** 16 bytes (IPv4 mapped); all zero: every address of both families. */
     readonly address: Uint8Array;
@@ -60,7 +67,12 @@ export type Change =
       readonly name: string;
       readonly endpoints: readonly PlainEndpoint[];
     }
-  | { readonly kind: "own-addresses"; readonly addresses: readonly Uint8Array[] };
+  /** This host's addresses and the largest MTU of its links; something of its network changed, if not these. */
+  | {
+      readonly kind: "own-links";
+      readonly addresses: readonly Uint8Array[];
+      readonly linkMtu: number;
+    };
 
 /** Control side to engine. */
 export type Command =

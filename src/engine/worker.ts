@@ -51,6 +51,7 @@ async function start(options: EngineStart): Promise<void> {
     {
       nodeId: options.nodeId,
       mtu: options.tun.mtu,
+      pathMtu: options.tun.pathMtu,
       listenPort: io.udp.port,
       ownAddresses: options.ownAddresses,
       innerAddresses: options.innerAddresses,

@@ -140,6 +140,16 @@ export interface Native {
   unwatch(watch: number): number;
   /** Closes a descriptor, and ends this thread's watch on it first. */
   close(fd: number): number;
+  /** Bytes of the longest packet that a network device takes, or -errno (-ENODEV: there is none of this name). */
+  linkMtu(name: string): number;
+  /** Opens a socket that becomes readable when links, addresses, routes or rules change (rtnetlink). */
+  newsOpen(): number;
+  /**
+   * Takes the news from it; returns their kinds (bits of `NEWS`; 0: nothing of interest), or -errno. `device`:
+   * the tunnel's own.
+   */
+  newsRead(fd: number, device: string): number;
+
   /** CLOCK_BOOTTIME in milliseconds with fraction. */
   clock(): number;
   /** Name of an errno of either sign, such as "EPERM". */
@@ -148,6 +158,9 @@ export interface Native {
 
 /** How ChaCha20-Poly1305 is computed: through OpenSSL's EVP, or of its two primitives directly, which is faster. */
 export const CIPHER = { EVP: 1, PRIMITIVES: 2 } as const;
+
+/** Bits of `newsRead`. */
+export const NEWS = { OWN: 1, OTHER: 2 } as const;
 
 /** Bits of `udpOffload`. */
 export const UDP_OFFLOAD = { GSO: 1, GRO: 2 } as const;

@@ -9,7 +9,7 @@
 import { type MessageBatch, messageBatch } from "../core/batch.ts";
 import { datagramsIn } from "../core/message-runs.ts";
 import { formatEndpoint } from "../core/prefix.ts";
-import { MESSAGE, MESSAGE_FIELDS } from "../core/rows.ts";
+import { MESSAGE, MESSAGE_DONT_FRAGMENT, MESSAGE_FIELDS } from "../core/rows.ts";
 import type { Instant } from "../core/time.ts";
 import { IoError } from "./io-error.ts";
 import { type Native, UDP_OFFLOAD } from "./native.ts";
@@ -223,12 +223,20 @@ export class UdpSocket {
       if (status === 0) continue;
       if (this.#isRefusedRun(batch.rows, base, status)) {
         refused += this.#sendApart(batch, base, now);
+      } else if (this.#isProbeTooLong(batch.rows, base, status)) {
+        // Its sender waits for an answer, and draws the conclusion from none.
       } else if (!this.#resend(batch, base, status)) {
         this.#pass(statusOf(batch.rows, base), "send on UDP socket");
         refused += datagramsIn(batch.rows, base);
       }
     }
     return refused;
+  }
+
+  /** A path probe that the first link already does not take. */
+  #isProbeTooLong(rows: Int32Array, base: number, status: number): boolean {
+    const flags = rows[base + MESSAGE.FLAGS] ?? 0;
+    return (flags & MESSAGE_DONT_FRAGMENT) !== 0 && this.#native.errnoName(status) === "EMSGSIZE";
   }
 
   #isRefusedRun(rows: Int32Array, base: number, status: number): boolean {

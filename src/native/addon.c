@@ -32,7 +32,8 @@ static const struct {
     {"keyWipe", key_wipe},       {"keySlots", key_slots},     {"seal", aead_seal},
     {"open", aead_open},         {"watch", watch_begin},      {"watchEvents", watch_events},
     {"unwatch", watch_end},      {"close", close_fd},         {"clock", clock_now},
-    {"errnoName", errno_name},   {"cipherKind", cipher_kind},
+    {"errnoName", errno_name},   {"cipherKind", cipher_kind}, {"linkMtu", link_mtu},
+    {"newsOpen", news_open},     {"newsRead", news_read},
 };
 
 NAPI_MODULE_INIT() {

@@ -250,6 +250,12 @@ int get_int(int fd, int level, int option);
 /* Switches DF, and with it the size limit of the route. 0 or -errno. */
 int set_dont_fragment(int fd, int family, bool is_on);
 
+/* Kinds of news, as bits: of the tunnel's own device, of all else. */
+enum { NEWS_OWN = 1, NEWS_OTHER = 2 };
+napi_value link_mtu(napi_env env, napi_callback_info info);
+napi_value news_open(napi_env env, napi_callback_info info);
+napi_value news_read(napi_env env, napi_callback_info info);
+
 napi_value key_load(napi_env env, napi_callback_info info);
 napi_value key_wipe(napi_env env, napi_callback_info info);
 napi_value key_slots(napi_env env, napi_callback_info info);

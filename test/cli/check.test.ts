@@ -33,7 +33,7 @@ describe("check of a right configuration", () => {
     expect(terminal.stdout).toBe(`${file}: ok
   interface  iptun0
   addresses  10.0.0.1/24, fd00::1/64
-  mtu        1420
+  mtu        auto: what each peer's path carries
   listen     [::]:1194
   device     eth0
   routes     10.1.0.0/16, fd00:1::/64, 10.2.0.0/16
@@ -66,7 +66,7 @@ peer c
       interface: {
         name: "iptun0",
         addresses: ["10.0.0.1/24", "fd00::1/64"],
-        mtu: 1420,
+        mtu: "auto",
         listen: "[::]:1194",
         device: "eth0",
         routes: true,
@@ -150,7 +150,7 @@ describe("check of a wrong configuration", () => {
     expect(code).toBe(78);
     expect(terminal.stdout).toBe("");
     expect(terminal.stderr).toBe(
-      `${file}:3: interface.mtu: is 5; expected a whole number from 1280 to 65475\n` +
+      `${file}:3: interface.mtu: is 5; expected "auto" or a whole number from 1280 to 65475\n` +
         `${file}:7: peer[b].roaming: is "of"; expected "validated" or "on" or "off"\n`,
     );
   });
@@ -162,7 +162,11 @@ describe("check of a wrong configuration", () => {
       ok: false,
       file,
       problems: [
-        { line: 3, key: "interface.mtu", text: "is 5; expected a whole number from 1280 to 65475" },
+        {
+          line: 3,
+          key: "interface.mtu",
+          text: 'is 5; expected "auto" or a whole number from 1280 to 65475',
+        },
         { line: 7, key: "peer[b].roaming", text: 'is "of"; expected "validated" or "on" or "off"' },
       ],
     });

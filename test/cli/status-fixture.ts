@@ -37,6 +37,8 @@ export function peerStatus(changes: Partial<PeerStatus> = {}): PeerStatus {
     silentSeconds: 1.5,
     handshakeAgeSeconds: 12.5,
     remoteMtu: 1420,
+    mtu: 1440,
+    pathMtu: 1500,
     remoteKeepaliveSeconds: 0,
     waitingPackets: 0,
     counters: {

@@ -27,6 +27,7 @@ peer b
   endpoint     192.0.2.1:1194 (configured: vpn.example.org:1194)
   session      13 s old, initiator, key 0badc0de
   last heard   1.5 s ago
+  mtu          1440, the path carries 1500
   inbound      1 packet, 84 B
   outbound     20 packets, 1.0 MiB
   handshakes   4 started, 5 answered, 6 sessions, last 13 s ago, 1 endpoint move

@@ -15,7 +15,8 @@ describe("a configuration", () => {
     expect(device).toEqual({
       name: "iptun0",
       addresses: [],
-      mtu: 1420,
+      mtu: "auto",
+      mtuProbeSeconds: 600,
       listen: { address: new Uint8Array(16), port: 1194 },
       device: "",
       routes: true,
@@ -50,6 +51,7 @@ describe("a configuration", () => {
     expect(device).toMatchObject({
       name: "tun7",
       mtu: 1300,
+      mtuProbeSeconds: 30,
       device: "eth0",
       routes: false,
       fwmark: 0x1234,
@@ -164,6 +166,7 @@ const FULL = `
 name = "tun7"
 address = ["10.0.0.1/24", "fd00::1/64"]
 mtu = 1300
+mtu_probe_seconds = 30
 listen = "192.0.2.1:4000"
 device = "eth0"
 routes = false

@@ -34,14 +34,17 @@ describe("interface", () => {
     ['name = "-x"', `name: "-x" cannot name a device; ${NAME}`],
     ["name = 5", "name: is 5; expected a device name of 1 to 15 bytes"],
     ['device = "a/b"', `device: "a/b" cannot name a device; ${NAME}`],
-    ["mtu = 1279", "mtu: is 1279; expected a whole number from 1280 to 65475"],
-    ["mtu = 65476", "mtu: is 65476; expected a whole number from 1280 to 65475"],
-    ["mtu = 1420.5", "mtu: is 1420.5; expected a whole number from 1280 to 65475"],
-    ["mtu = nan", "mtu: is NaN; expected a whole number from 1280 to 65475"],
-    ['mtu = "1420"', 'mtu: is "1420"; expected a whole number from 1280 to 65475'],
-    ["mtu = [1420]", "mtu: is a list; expected a whole number from 1280 to 65475"],
-    ["mtu = 1979-05-27", "mtu: is a date or time; expected a whole number from 1280 to 65475"],
-    ["mtu.size = 1420", "mtu: is a table; expected a whole number from 1280 to 65475"],
+    ["mtu = 1279", 'mtu: is 1279; expected "auto" or a whole number from 1280 to 65475'],
+    ["mtu = 65476", 'mtu: is 65476; expected "auto" or a whole number from 1280 to 65475'],
+    ["mtu = 1420.5", 'mtu: is 1420.5; expected "auto" or a whole number from 1280 to 65475'],
+    ["mtu = nan", 'mtu: is NaN; expected "auto" or a whole number from 1280 to 65475'],
+    ['mtu = "1420"', 'mtu: is "1420"; expected "auto" or a whole number from 1280 to 65475'],
+    ["mtu = [1420]", 'mtu: is a list; expected "auto" or a whole number from 1280 to 65475'],
+    [
+      "mtu = 1979-05-27",
+      'mtu: is a date or time; expected "auto" or a whole number from 1280 to 65475',
+    ],
+    ["mtu.size = 1420", 'mtu: is a table; expected "auto" or a whole number from 1280 to 65475'],
     [
       "mtu = 65456",
       "mtu: is 65456; expected at most 65455 where datagrams can travel over IPv6; lower it",
@@ -81,11 +84,11 @@ describe("interface", () => {
     ],
     [
       "adress = []",
-      'adress: unknown key "adress"; expected name, address, mtu, listen, device, routes, fwmark, copy_dscp, state_dir; did you mean address?',
+      'adress: unknown key "adress"; expected name, address, mtu, mtu_probe_seconds, listen, device, routes, fwmark, copy_dscp, state_dir; did you mean address?',
     ],
     [
       "allowed_ips = []",
-      'allowed_ips: unknown key "allowed_ips"; expected name, address, mtu, listen, device, routes, fwmark, copy_dscp, state_dir; did you mean allowed_ips in [[peer]]?',
+      'allowed_ips: unknown key "allowed_ips"; expected name, address, mtu, mtu_probe_seconds, listen, device, routes, fwmark, copy_dscp, state_dir; did you mean allowed_ips in [[peer]]?',
     ],
   ];
 
@@ -498,7 +501,7 @@ describe("tables", () => {
     [
       `[interface]\ngro = false${peer}`,
       [
-        'c.toml:2: interface.gro: unknown key "gro"; expected name, address, mtu, listen, device, routes, fwmark, copy_dscp, state_dir; did you mean gro in [offload]?',
+        'c.toml:2: interface.gro: unknown key "gro"; expected name, address, mtu, mtu_probe_seconds, listen, device, routes, fwmark, copy_dscp, state_dir; did you mean gro in [offload]?',
       ],
     ],
     [
@@ -522,7 +525,7 @@ describe("tables", () => {
     [
       `[interface]\na.b.c.d.e.f.g.h.i = 1${peer}`,
       [
-        'c.toml:2: interface.a: unknown key "a"; expected name, address, mtu, listen, device, routes, fwmark, copy_dscp, state_dir',
+        'c.toml:2: interface.a: unknown key "a"; expected name, address, mtu, mtu_probe_seconds, listen, device, routes, fwmark, copy_dscp, state_dir',
         "c.toml:2: interface.a.b.c.d.e.f.g: is nested deeper than 8 levels",
       ],
     ],

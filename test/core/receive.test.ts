@@ -184,7 +184,8 @@ describe("data from elsewhere than its session's endpoint", () => {
 describe("what is heard", () => {
   it.each<[string, Uint8Array, number]>([
     ["a keepalive", new Uint8Array(0), 1],
-    ["a probe", Uint8Array.of(4, 0, 0, 37, 0), 1],
+    ["a probe", Uint8Array.of(4, 0, 0, 41, 0, 0, 0, 0, 0), 1],
+    ["a probe of the path", Uint8Array.of(4, 0, 0, 42, 0, 0, 0, 0, 0, 0), 0],
     ["a report", Uint8Array.of(6, ...new Uint8Array(20)), 0],
     ["a packet", PACKET, 0],
   ])("of %s counts as a keepalive, or not", (_, plaintext, count) => {

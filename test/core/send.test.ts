@@ -47,7 +47,7 @@ describe("a packet", () => {
     ["for an IPv6 address of the peer", to("fd77::1", "fd88::1"), undefined, 0],
     ["that is a datagram of this tunnel's own", own(), "loop", 0],
     ["of the MTU", udpPacket(OWN, "10.7.0.1", new Uint8Array(1_420 - 28)), undefined, 0],
-    ["over the MTU", udpPacket(OWN, "10.7.0.1", new Uint8Array(1_421 - 28)), "too_big", 0],
+    ["over the MTU", udpPacket(OWN, "10.7.0.1", new Uint8Array(1_421 - 28)), "too_big", 1],
     ["cut short", to("10.7.0.1").subarray(0, 27), "outbound_malformed", 0],
     ["for nobody's address", to("10.9.0.1"), "no_peer", 1],
     ["for an IPv6 address of nobody's", to("fd99::1", "fd88::1"), "no_peer", 1],
@@ -62,7 +62,7 @@ describe("a packet", () => {
       1,
     ],
     ["for an IPv4 address of a peer without endpoint", to("10.6.0.1"), "no_endpoint", 1],
-  ])("%s leaves or is dropped: %s", (_, bytes, reason, replies) => {
+  ])("%s leaves or is dropped", (_, bytes, reason, replies) => {
     const { state, outbound } = newPair();
     addConfirmed(state, addPeer(state, { name: "away", allowed: ["10.6.0.0/16"] }).peer);
     outbound.send([bytes]);

@@ -149,7 +149,12 @@ function newSession(spec: SessionSpec): Session {
       roaming: "validated",
     },
     DEFAULT_LIMITS,
-    { heap: new DeadlineHeap(), waiting: { bytes: 0 } },
+    {
+      heap: new DeadlineHeap(),
+      waiting: { bytes: 0 },
+      mtu: 1420,
+      pathMtu: { isAuto: false, linkMtu: 1500, raiseMs: 600_000 },
+    },
     at(0),
   );
   return new SessionOf({

@@ -33,6 +33,7 @@ export function config(
       name: "iptun0",
       addresses: [address("10.0.0.1/24"), address("fd00::1/64")],
       mtu: 1420,
+      mtuProbeSeconds: 600,
       listen: { address: new Uint8Array(16), port: 1194 },
       device: "",
       routes: true,

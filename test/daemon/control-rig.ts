@@ -8,6 +8,7 @@ import type { Config } from "../../src/config/config.ts";
 import { ControlSide } from "../../src/daemon/control-side.ts";
 import type { DeviceState } from "../../src/daemon/device-state.ts";
 import type { RunProcess } from "../../src/daemon/ip-command.ts";
+import type { News } from "../../src/daemon/network-news.ts";
 import type { NodeId } from "../../src/daemon/node-id.ts";
 import type { Interfaces } from "../../src/daemon/own-addresses.ts";
 import { config, peerConfig } from "./config.ts";
@@ -38,6 +39,8 @@ export const UP: Interfaces = { lo: [info("127.0.0.1")], iptun0: [info("10.0.0.1
 interface Options {
   readonly config?: Config;
   readonly nodeId?: NodeId;
+  /** The kernel tells of changes. */
+  readonly hasNews?: boolean;
   readonly answers?: readonly (readonly string[] | Error)[];
   /** Told of each step of the start. */
   readonly stopAt?: (call: string) => void;
@@ -56,10 +59,12 @@ export function setUp(options: Options = {}) {
   const asked: string[] = [];
   const answers = [...(options.answers ?? [])];
   const socketPath = join(directory, "iptun0.sock");
-  const world: { interfaces: Interfaces; state: DeviceState | undefined } = {
-    interfaces: UP,
-    state: WHOLE,
-  };
+  const world: {
+    interfaces: Interfaces;
+    state: DeviceState | undefined;
+    /** Brings news while somebody listens. */
+    tell: ((news: News) => void) | undefined;
+  } = { interfaces: UP, state: WHOLE, tell: undefined };
   const answerIp = options.ip ?? ((args) => ({ exitCode: args[0] === "-j" ? 1 : 0 }));
   const runProcess: RunProcess = async (_file, args, input) => {
     ip.push(`${args.join(" ")} < ${input.trim().split("\n").join(", ")}`);
@@ -85,7 +90,15 @@ export function setUp(options: Options = {}) {
         return answer;
       },
       interfaces: () => world.interfaces,
+      linkMtu: () => 1500,
       look: async () => world.state,
+      listenForNews: (_device, onNews) => {
+        if (options.hasNews !== true) return undefined;
+        world.tell = onNews;
+        return () => {
+          world.tell = undefined;
+        };
+      },
       loadNodeId: async () => {
         options.stopAt?.("node id");
         return options.nodeId ?? { id: new Uint8Array(16), warning: undefined };

@@ -6,8 +6,9 @@ import { describe, expect, it } from "vitest";
 import { dropCounters } from "../../src/core/drop-reason.ts";
 import { mapAddress } from "../../src/core/prefix.ts";
 import { fetchStatus } from "../../src/daemon/control-client.ts";
-import { INTERFACE_POLL_MS, TRACE_POLL_MS } from "../../src/daemon/control-side.ts";
+import { INTERFACE_POLL_MS, QUIET_POLL_MS, TRACE_POLL_MS } from "../../src/daemon/control-side.ts";
 import { DROP_SUMMARY_MS } from "../../src/daemon/drop-summary.ts";
+import { GATHER_NEWS_MS, NEWS_PAUSE_MS } from "../../src/daemon/network-news.ts";
 import { config } from "./config.ts";
 import { attached, info, setUp, UP, WHOLE, withHost } from "./control-rig.ts";
 import { tunnelSnapshot } from "./snapshot.ts";
@@ -134,8 +135,27 @@ describe("the poll of interfaces", () => {
 
     expect(before).toBe(0);
     expect(rig.engine.commands).toMatchObject([
-      { kind: "apply", changes: [{ kind: "own-addresses" }] },
+      { kind: "apply", changes: [{ kind: "own-links" }] },
     ]);
+  });
+
+  it("comes with the kernel's news, and tells the engine of them also where no address changed", async () => {
+    const rig = setUp({ hasNews: true });
+    await rig.side.start();
+    expect(rig.timers.delays()).toContain(QUIET_POLL_MS);
+    rig.world.tell?.({ isOwn: true, isOther: false });
+    await rig.timers.fire(GATHER_NEWS_MS);
+    expect(rig.engine.commands).toEqual([]);
+    rig.timers.nowMs += NEWS_PAUSE_MS;
+
+    rig.world.tell?.({ isOwn: false, isOther: true });
+    await rig.timers.fire(GATHER_NEWS_MS);
+
+    expect(rig.engine.commands).toMatchObject([
+      { kind: "apply", changes: [{ kind: "own-links" }] },
+    ]);
+    await rig.side.stop();
+    expect(rig.world.tell).toBeUndefined();
   });
 
   it("reports a link that is down once, and puts back what it lost when it is up again", async () => {

@@ -175,6 +175,23 @@ describe("a device without its name", () => {
   });
 });
 
+describe("a change of ours", () => {
+  it("is never taken for somebody else's: no look is taken beside it", async () => {
+    const rig = setUp();
+    rig.world.state = { ...WHOLE, mtu: 1300 };
+    const change = rig.watch.change(async () => {
+      await Promise.resolve();
+      rig.world.state = WHOLE;
+      return ["a complaint"];
+    });
+
+    await Promise.all([change, rig.watch.poll()]);
+
+    expect(rig.repairs).toEqual([]);
+    expect(rig.log.lines).toEqual(["debug changing iptun0: a complaint"]);
+  });
+});
+
 describe("a closed watch", () => {
   it("changes nothing, also where its look had begun", async () => {
     const rig = setUp();
@@ -189,10 +206,25 @@ describe("a closed watch", () => {
     expect([rig.repairs, rig.log.lines]).toEqual([[], []]);
   });
 
+  it("changes nothing any more", async () => {
+    const rig = setUp();
+    await rig.watch.close();
+    let isDone = false;
+
+    await rig.watch.change(async () => {
+      isDone = true;
+      return [];
+    });
+
+    expect(isDone).toBe(false);
+  });
+
   it("is closed also where a look failed", async () => {
     const rig = setUp();
     rig.world.fails = true;
     const poll = rig.watch.poll();
+    // The look begins.
+    await Promise.resolve();
 
     await rig.watch.close();
 
@@ -212,6 +244,7 @@ function setUp({ complaints = [] as string[], helps = true } = {}) {
     device: "iptun0",
     addresses: [address("10.0.0.1/24"), address("fd00::1/64")],
     mtu: 1420,
+    routeMtus: new Map<string, number>(),
     routes: [prefix("10.9.0.0/16")],
     hasSuperPackets: false,
   };

@@ -4,7 +4,12 @@ import { formatEndpoint } from "../../src/core/prefix.ts";
 import { engineStart } from "../../src/daemon/engine-start.ts";
 import { config, peerConfig } from "./config.ts";
 
-const CONTEXT = { nodeId: new Uint8Array(16).fill(1), ownAddresses: [], zoneIndex: () => 3 };
+const CONTEXT = {
+  nodeId: new Uint8Array(16).fill(1),
+  ownAddresses: [],
+  linkMtu: 9000,
+  zoneIndex: () => 3,
+};
 
 describe("the start message", () => {
   it("has device, socket and limits", () => {
@@ -22,6 +27,20 @@ describe("the start message", () => {
 
   it.each([false, true])("says whether DSCP is copied (%s)", (copyDscp) => {
     expect(engineStart(config({ interface: { copyDscp } }), CONTEXT).copyDscp).toBe(copyDscp);
+  });
+
+  it("with a fixed MTU asks for no path's, and with an automatic one gives room for any", () => {
+    const { tun } = engineStart(
+      config({ interface: { mtu: "auto", mtuProbeSeconds: 7 } }),
+      CONTEXT,
+    );
+
+    expect(tun).toEqual({
+      name: "iptun0",
+      mtu: 9156,
+      pathMtu: { linkMtu: 9000, raiseMs: 7_000 },
+    });
+    expect(engineStart(config(), CONTEXT).tun).toMatchObject({ mtu: 1420, pathMtu: undefined });
   });
 
   it.each(["tso", "uso", "gso", "gro"] as const)("asks for all offloads but %s", (name) => {

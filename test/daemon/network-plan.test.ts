@@ -8,6 +8,7 @@ import {
   isLack,
   lackOf,
   type NetworkPlanInput,
+  planMtu,
   planNetwork,
   planRepair,
 } from "../../src/daemon/network-plan.ts";
@@ -105,7 +106,7 @@ describe("a repair", () => {
   it("puts back all that is missing, MTU first, and never sets the link up", () => {
     const lack = lackOf(input(), { isUp: true, mtu: 1000, addresses: [], routes: [] });
 
-    expect(texts(planRepair("iptun0", lack))).toEqual([
+    expect(texts(planRepair(input(), lack))).toEqual([
       "link set dev iptun0 mtu 1420",
       "addr replace 10.0.0.1/24 dev iptun0",
       "addr replace fd00::1/64 dev iptun0 nodad",
@@ -122,7 +123,7 @@ describe("a repair", () => {
       routes: ["2001:db8::/32"],
     });
 
-    expect(texts(planRepair("iptun0", lack))).toEqual(["route add 10.9.0.0/16 dev iptun0"]);
+    expect(texts(planRepair(input(), lack))).toEqual(["route add 10.9.0.0/16 dev iptun0"]);
   });
 
   it("of routes needs no address", () => {
@@ -146,6 +147,47 @@ describe("a repair", () => {
   });
 });
 
+describe("another MTU", () => {
+  const own = new Map([["10.9.0.0/16", 1440]]);
+
+  it("is set on the device, and on routes with one of their own, but on no route that is not ours", () => {
+    const routeMtus = new Map([...own, ["10.0.0.0/25", 1400]]);
+
+    const commands = planMtu(input(), input({ mtu: 1340, routeMtus }));
+
+    expect(texts(commands)).toEqual([
+      "link set dev iptun0 mtu 1340",
+      "route change 10.9.0.0/16 dev iptun0 mtu 1440",
+    ]);
+  });
+
+  it("of the device alone sets the routes' own again, which the kernel may have changed with it", () => {
+    const commands = planMtu(input({ routeMtus: own }), input({ mtu: 1300, routeMtus: own }));
+
+    expect(texts(commands)).toEqual([
+      "link set dev iptun0 mtu 1300",
+      "route change 10.9.0.0/16 dev iptun0 mtu 1440",
+    ]);
+  });
+
+  it("is taken off a route again", () => {
+    const commands = planMtu(input({ routeMtus: own }), input());
+
+    expect(texts(commands)).toEqual(["route change 10.9.0.0/16 dev iptun0"]);
+  });
+
+  it("that is what there was needs no command", () => {
+    expect(planMtu(input({ routeMtus: own }), input({ routeMtus: own }))).toEqual([]);
+  });
+
+  it("of a route is put back with it", () => {
+    const wanted = input({ routeMtus: own });
+    const lack = lackOf(wanted, { isUp: true, mtu: 1420, addresses: [], routes: [] });
+
+    expect(texts(planRepair(wanted, lack))).toContain("route add 10.9.0.0/16 dev iptun0 mtu 1440");
+  });
+});
+
 it("an address keeps its host bits in text", () => {
   expect(addressText(address("10.1.2.3/8"))).toBe("10.1.2.3/8");
 });
@@ -155,6 +197,7 @@ function input(changes: Partial<NetworkPlanInput> = {}): NetworkPlanInput {
     device: "iptun0",
     addresses: [address("10.0.0.1/24"), address("fd00::1/64")],
     mtu: 1420,
+    routeMtus: new Map<string, number>(),
     routes: [prefix("10.9.0.0/16"), prefix("2001:db8::/32")],
     hasSuperPackets: false,
     ...changes,

@@ -8,6 +8,7 @@ const INPUT = {
   device: "iptun0",
   addresses: [address("10.0.0.1/24")],
   mtu: 1420,
+  routeMtus: new Map<string, number>(),
   routes: [prefix("10.9.0.0/16")],
   hasSuperPackets: false,
 };
@@ -77,6 +78,21 @@ describe("the network of a device", () => {
     await new Network(INPUT, before, ip.run).down();
 
     expect(ip.calls).toEqual([]);
+  });
+
+  it("gets another MTU in one batch, and none before it is set", async () => {
+    const ip = fakeIp();
+    const network = new Network(INPUT, undefined, ip.run);
+    await network.setMtu({ mtu: 1400, routeMtus: new Map() });
+    expect(ip.calls).toEqual([]);
+    await network.up();
+
+    await network.setMtu({ mtu: 1300, routeMtus: new Map([["10.9.0.0/16", 1440]]) });
+
+    expect(ip.calls).toEqual([
+      expect.stringContaining("mtu 1400 "),
+      "-force -batch - < link set dev iptun0 mtu 1300, route change 10.9.0.0/16 dev iptun0 mtu 1440",
+    ]);
   });
 
   it("is repaired in one batch that goes on after a failure", async () => {

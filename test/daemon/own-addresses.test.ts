@@ -4,7 +4,36 @@
 import type { NetworkInterfaceInfo } from "node:os";
 import { describe, expect, it } from "vitest";
 import { formatAddress } from "../../src/core/prefix.ts";
-import { isSameAddressList, ownAddresses, zoneIndex } from "../../src/daemon/own-addresses.ts";
+import {
+  isSameAddressList,
+  largestLinkMtu,
+  ownAddresses,
+  zoneIndex,
+} from "../../src/daemon/own-addresses.ts";
+
+describe("the largest MTU of the links", () => {
+  const mtus: Readonly<Record<string, number>> = {
+    lo: 65_536,
+    eth0: 1500,
+    eth1: 9000,
+    iptun0: 9156,
+  };
+  const mtuOf = (name: string) => mtus[name] ?? -19;
+
+  it("is of all but loopback and the tunnel's own device", () => {
+    const lo = [{ ...info("127.0.0.1"), internal: true }];
+    const up = { lo, eth0: [info("192.0.2.1")], iptun0: [info("10.0.0.1")] };
+
+    expect(largestLinkMtu(up, "iptun0", mtuOf)).toBe(1500);
+    expect(largestLinkMtu({ ...up, eth1: [info("198.51.100.1")] }, "iptun0", mtuOf)).toBe(9000);
+  });
+
+  it("is Ethernet's where no link is known, and never above what is looked for", () => {
+    expect(largestLinkMtu({}, "iptun0", mtuOf)).toBe(1500);
+    expect(largestLinkMtu({ gone: [info("192.0.2.1")] }, "iptun0", mtuOf)).toBe(1500);
+    expect(largestLinkMtu({ ib0: [info("192.0.2.1")] }, "iptun0", () => 65_520)).toBe(9216);
+  });
+});
 
 describe("own addresses", () => {
   it("are 16 bytes each, IPv4 mapped, of all interfaces", () => {

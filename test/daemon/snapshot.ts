@@ -53,6 +53,8 @@ export function peerSnapshot(changes: Partial<PeerSnapshot> = {}): PeerSnapshot 
     handshakeAgeMs: 20_351,
     remoteMtu: 1420,
     remoteKeepaliveSeconds: 0,
+    mtu: 1440,
+    pathMtu: 1500,
     waitingPackets: 0,
     counters: {
       inboundPackets: 1,

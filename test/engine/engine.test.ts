@@ -422,7 +422,7 @@ describe("commands", () => {
       changes: [
         { kind: "remove-peer", name: "a" },
         { kind: "set-endpoints", name: "b", endpoints: [] },
-        { kind: "own-addresses", addresses: own },
+        { kind: "own-links", addresses: own, linkMtu: 9000 },
       ],
     });
 
@@ -430,6 +430,8 @@ describe("commands", () => {
       { removePeer: "a" },
       { setEndpoints: "b", endpoints: [] },
       { setOwnAddresses: own },
+      { setLinkMtu: 9000 },
+      "announce",
     ]);
     expect(journal).toContain("timeout");
   });

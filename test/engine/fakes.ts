@@ -212,6 +212,12 @@ export class FakeTunnel implements EngineTunnel {
   setOwnAddresses(addresses: unknown): void {
     this.applied.push({ setOwnAddresses: addresses });
   }
+  setLinkMtu(linkMtu: number): void {
+    this.applied.push({ setLinkMtu: linkMtu });
+  }
+  announce(): void {
+    this.applied.push("announce");
+  }
   rekey(name: string): void {
     this.applied.push({ rekey: name });
   }

@@ -76,7 +76,7 @@ class FakeThread extends EventEmitter {
 
 function startWith(keys: readonly Uint8Array[]): EngineStart {
   return {
-    tun: { name: "iptun0", mtu: 1420 },
+    tun: { name: "iptun0", mtu: 1420, pathMtu: undefined },
     udp: { address: new Uint8Array(16), port: 0, mark: 0, device: "" },
     nodeId: new Uint8Array(16),
     ownAddresses: [],

@@ -48,10 +48,11 @@ export function outboundVerdict(
   mtu: number,
 ): Outbound {
   if (!isHonest(packet)) return "outbound_malformed";
-  if (packet.length > mtu) return "too_big";
   const isV4 = (packet[0] ?? 0) >> 4 === 4;
   const destination = isV4 ? packet.slice(16, 20) : packet.slice(24, 40);
-  if (networks.some((text) => covers(prefix(text), destination))) return "sealed";
+  if (networks.some((text) => covers(prefix(text), destination))) {
+    return packet.length > mtu ? "too_big" : "sealed";
+  }
   const [start = 0] = destination;
   return (isV4 ? start >= 224 && start < 240 : start === 255) ? "multicast" : "no_peer";
 }

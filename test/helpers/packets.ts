@@ -145,7 +145,7 @@ export function internetChecksum(...parts: readonly Uint8Array[]): number {
   return ~sum & 0xffff;
 }
 
-function withChecksum(
+export function withChecksum(
   source: string,
   destination: string,
   protocol: number,

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { type MessageBatch, messageBatch } from "../../src/core/batch.ts";
 import { mapAddress } from "../../src/core/prefix.ts";
-import { MESSAGE, MESSAGE_FIELDS } from "../../src/core/rows.ts";
+import { MESSAGE, MESSAGE_DONT_FRAGMENT, MESSAGE_FIELDS } from "../../src/core/rows.ts";
 import type { Instant } from "../../src/core/time.ts";
 import { IoError } from "../../src/io/io-error.ts";
 import { type Native, UDP_OFFLOAD } from "../../src/io/native.ts";
@@ -159,6 +159,21 @@ describe("send", () => {
       expect(localOf(batch, 0)).toEqual([9, 9, 9, 9, 9]);
     },
   );
+
+  it("takes a path probe that the first link does not carry for sent: no answer tells its sender", () => {
+    const socket = openWith({
+      udpSend: (_fd, _arena, rows) => {
+        rows[MESSAGE.STATUS] = errno("EMSGSIZE");
+        return 0;
+      },
+    });
+    const batch = messageBatch(new Uint8Array(9), 1);
+    batch.rows[MESSAGE.FLAGS] = MESSAGE_DONT_FRAGMENT;
+    batch.count = 1;
+
+    expect(socket.send(batch, NOW)).toBe(0);
+    expect(socket.errorCounts()).toEqual({});
+  });
 
   it("counts what fails the second time too, by the second error", () => {
     const { refused, errors } = sending([errno("EINVAL")], { local: 0, again: errno("EPERM") });

@@ -129,6 +129,8 @@ export class EcnLab {
       ],
       listen: `[::]:${tunnel.port}`,
       copyDscp: tunnel.copies === side,
+      // One size of segment for the whole of a test.
+      mtu: 1420,
       peers: [side === "left" ? { ...peer, endpoint } : peer],
     };
     return new Daemon(this.routed[side], settings, { subdir: tunnel.device });

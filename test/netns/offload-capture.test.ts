@@ -28,8 +28,8 @@ let arrived: readonly Segment[];
 
 beforeAll(async () => {
   lab = openLab();
-  const settings = { offload: { tso: false, uso: false } };
-  const pair = await startPair(lab, { right: { settings } });
+  const settings = { mtu: MTU, offload: { tso: false, uso: false } };
+  const pair = await startPair(lab, { left: { settings: { mtu: MTU } }, right: { settings } });
   const hosts = [pair.left.host, pair.right.host] as const;
   for (const host of hosts) host.sysctl("net.ipv4.tcp_ecn", "1");
   await markCongestion(pair.right.host);

@@ -3,23 +3,51 @@
  */
 import { describe, expect, it } from "vitest";
 import { readDatagrams, startCapture } from "../../scripts/netns/capture.ts";
-import { addAddress, withLab } from "../../scripts/netns/lab.ts";
+import { addAddress, wire, withLab } from "../../scripts/netns/lab.ts";
 import { pause } from "../../scripts/netns/process.ts";
 import { delivered, drops } from "../../scripts/netns/status.ts";
 import {
   ADDRESSES,
   addStranger,
   hostPort,
+  makePair,
   type Pair,
   PORT,
   STRANGER,
+  startDaemons,
   startPair,
 } from "../../scripts/netns/topology.ts";
 import { longestGapMs, Ping, ping } from "../../scripts/netns/traffic.ts";
 import { startSender } from "../../scripts/netns/udp-sender.ts";
 
+/** A second wire between the sites. */
+const SECOND = { left: "203.0.113.1", right: "203.0.113.2" } as const;
 const MOVED = "192.0.2.77";
 const { left, right } = ADDRESSES;
+
+describe("a host that loses its address while it has a second path", () => {
+  it.each(["traffic", "none"] as const)("is found on it within 1 s, with %s", async (load) => {
+    await withLab(async (lab) => {
+      const pair = await makePair(lab);
+      addSecondPath(pair);
+      await startDaemons(pair);
+      const beside = load === "traffic" ? new Ping(pair.left.host, right.inner4, 0.01) : undefined;
+      await pause(700);
+
+      pair.left.host.ip("address", "del", `${left.outer4}/24`, "dev", "eth0");
+      // Nothing is sent from the left in the second case: the right one finds it by itself.
+      await pause(1000);
+      const back = await ping(pair.right.host, left.inner4, 5, 0.01);
+      const gapMs = longestGapMs((await beside?.stop())?.replies ?? []);
+
+      expect(gapMs).toBeLessThan(1000);
+      expect(back.received).toBe(5);
+      const { peers } = await pair.right.status();
+      expect(peers[0]?.endpoint).toBe(hostPort(SECOND.left));
+      expect(peers[0]?.counters.sessions).toBe(1);
+    });
+  });
+});
 
 describe("roaming", () => {
   it("validated: a replayed datagram from another address moves nothing; traffic follows the initiator's new one within 1 s", async () => {
@@ -97,4 +125,14 @@ function moveLeft(pair: Pair): void {
   // In this order: with its first address a network's further ones go too.
   pair.left.host.ip("address", "del", `${left.outer4}/24`, "dev", "eth0");
   addAddress(pair.left.host, "eth0", `${MOVED}/24`);
+}
+
+/** The right site's address is reached by the second wire where the first has no route any more. */
+function addSecondPath({ left: { host }, right: { host: other } }: Pair): void {
+  wire(
+    { host, device: "eth1", addresses: [`${SECOND.left}/24`] },
+    { host: other, device: "eth1", addresses: [`${SECOND.right}/24`] },
+  );
+  host.ip("route", "add", `${right.outer4}/32`, "via", SECOND.right, "metric", "500");
+  host.ip("route", "add", `${right.outer4}/32`, "dev", "eth0", "metric", "100");
 }

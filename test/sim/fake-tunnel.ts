@@ -120,6 +120,14 @@ export class FakeTunnel implements TunnelLike {
     this.#events.push({ kind: "lost", count: addresses.length });
   }
 
+  announce(): void {
+    this.#events.push({ kind: "lost", count: 0 });
+  }
+
+  setLinkMtu(linkMtu: number): void {
+    this.#events.push({ kind: "lost", count: linkMtu });
+  }
+
   countDrop(reason: "udp_send" | "tun_write", count: number): void {
     this.#drops[reason] += count;
   }

@@ -8,10 +8,12 @@
  */
 import { onTestFailed } from "vitest";
 import { tunnelBuffers } from "../../src/core/buffers.ts";
+import { LARGEST_INNER_MTU } from "../../src/core/constants.ts";
 import type { HandshakeCrypto } from "../../src/core/crypto.ts";
 import {
   DEFAULT_LIMITS,
   type LimitOptions,
+  type PathMtuOptions,
   type PeerKind,
   type PeerOptions,
   type Roaming,
@@ -53,6 +55,8 @@ export interface SiteSpec {
   readonly nodeId?: Uint8Array;
   readonly mtu?: number;
   readonly copyDscp?: boolean;
+  /** The MTU is found out, in place of `mtu`; 1500 and 10 min unless told. */
+  readonly pathMtu?: Partial<PathMtuOptions>;
   readonly limits?: Partial<LimitOptions>;
   /** "stub" for schedules with very many messages. */
   readonly crypto?: "twin" | "stub";
@@ -211,12 +215,13 @@ export function bootTunnel(
   random: Random,
 ): Tunnel {
   const primitives = spec.crypto === "stub" ? stubCrypto(random) : twinCrypto(random);
-  const mtu = spec.mtu ?? 1420;
+  const mtu = spec.pathMtu === undefined ? (spec.mtu ?? 1420) : LARGEST_INNER_MTU;
   const hasAll = spec.offloads === "all";
   const tunnel = new Tunnel(
     {
       nodeId: nodeId.slice(),
       mtu,
+      pathMtu: spec.pathMtu && { linkMtu: 1500, raiseMs: 600_000, ...spec.pathMtu },
       listenPort: host.port,
       ownAddresses: host.addresses.map((ip) => ipBytes(ip).slice()),
       innerAddresses: (spec.inner ?? []).map((ip) => innerBytes(ip)),
