@@ -23,7 +23,9 @@ import type { Terminal } from "./terminal.ts";
 interface PeerPlan {
   readonly name: string;
   readonly kind: Config["peers"][number]["kind"];
-  readonly endpoint: string | null;
+  /** In order of preference. */
+  readonly endpoints: readonly string[];
+  readonly failoverMs: number;
   readonly allowedIps: readonly string[];
   /** Whether it takes everything the kernel routes into the device. */
   readonly isCatchAll: boolean;
@@ -113,7 +115,8 @@ function peerPlan(peer: Config["peers"][number], crypto: HandshakeCrypto): PeerP
   return {
     name: peer.name,
     kind: peer.kind,
-    endpoint: peer.endpoint === undefined ? null : hostPortText(peer.endpoint),
+    endpoints: peer.endpoints.map(hostPortText),
+    failoverMs: peer.failoverMs,
     allowedIps: peer.allowedIps.map(formatPrefix),
     isCatchAll: peer.isCatchAll,
     fingerprints: peer.keys.map((key) => {
@@ -180,7 +183,8 @@ function peerRows(peer: PeerPlan): readonly (readonly string[])[] {
   const everything = "everything that is routed into the device; no default route is installed";
   return [
     ...(kind === undefined ? [] : [["kind", kind]]),
-    ["endpoint", peer.endpoint ?? `none: learned from ${learnedFrom}`],
+    ["endpoint", peer.endpoints.join(", ") || `none: learned from ${learnedFrom}`],
+    ...(peer.endpoints.length > 1 ? [["failover", `after ${peer.failoverMs} ms`]] : []),
     ["allowed ips", peer.isCatchAll ? everything : listText(peer.allowedIps)],
     [peer.fingerprints.length === 1 ? "key" : "keys", peer.fingerprints.join(", ")],
     ["keepalive", peer.keepaliveSeconds === 0 ? "off" : `${peer.keepaliveSeconds} s`],

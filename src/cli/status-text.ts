@@ -98,14 +98,12 @@ function addressRows(peer: PeerStatus): readonly Row[] {
   return rows;
 }
 
-function endpointText({ endpoint, configuredEndpoint }: PeerStatus): string {
-  if (endpoint === null) {
-    return configuredEndpoint === null ? "not known yet" : `${configuredEndpoint} (not resolved)`;
-  }
-  if (configuredEndpoint === null) return `${endpoint} (learned)`;
-  return endpoint === configuredEndpoint
-    ? endpoint
-    : `${endpoint} (configured: ${configuredEndpoint})`;
+function endpointText({ endpoint, configuredEndpoints }: PeerStatus): string {
+  const configured = configuredEndpoints.join(", ");
+  if (endpoint === null)
+    return configured === "" ? "not known yet" : `${configured} (not resolved)`;
+  if (configured === "") return `${endpoint} (learned)`;
+  return endpoint === configured ? endpoint : `${endpoint} (configured: ${configured})`;
 }
 
 function mtuText({ mtu, pathMtu }: PeerStatus): string {

@@ -104,8 +104,20 @@ function checkEndpointPrefixes(
   networks: readonly Prefix[],
   report: Report,
 ): void {
-  const address = peer.endpoint?.address;
-  if (address === undefined) return;
+  for (const { endpoint, path } of peer.endpoints) {
+    if (endpoint.address !== undefined) {
+      checkOutside(peer, endpoint.address, path, networks, report);
+    }
+  }
+}
+
+function checkOutside(
+  peer: ResolvedPeer,
+  address: Uint8Array,
+  path: Path,
+  networks: readonly Prefix[],
+  report: Report,
+): void {
   const covers = (prefix: Prefix) => prefix.length > 0 && containsAddress(prefix, address);
   const allowed = peer.prefixes.find(({ prefix }) => covers(prefix))?.prefix;
   const cover = allowed ?? networks.find(covers);
@@ -113,21 +125,24 @@ function checkEndpointPrefixes(
   const whose =
     cover === allowed ? "the peer's own allowed_ips" : "the network of interface.address";
   report(
-    [...peer.path, "endpoint"],
+    path,
     `${shown(formatAddress(address))} lies inside ${whose} (${formatPrefix(cover)}), so the tunnel's datagrams would go into the tunnel; expected an address outside of it`,
   );
 }
 
 function checkEndpointFamily(peer: ResolvedPeer, listen: Uint8Array, report: Report): void {
-  const address = peer.endpoint?.address;
   const family = outerFamily(listen);
-  if (address === undefined || family === "both") return;
-  const isIpv4 = !formatAddress(address).includes(":");
-  if (isIpv4 === (family === 4)) return;
-  report(
-    [...peer.path, "endpoint"],
-    `${shown(formatAddress(address))} is IPv${isIpv4 ? 4 : 6}, but the socket listens on IPv${family} only; expected the same family; change it or interface.listen`,
-  );
+  if (family === "both") return;
+  for (const { endpoint, path } of peer.endpoints) {
+    const { address } = endpoint;
+    if (address === undefined) continue;
+    const isIpv4 = !formatAddress(address).includes(":");
+    if (isIpv4 === (family === 4)) continue;
+    report(
+      path,
+      `${shown(formatAddress(address))} is IPv${isIpv4 ? 4 : 6}, but the socket listens on IPv${family} only; expected the same family; change it or interface.listen`,
+    );
+  }
 }
 
 function checkMtu(device: Config["interface"], report: Report): void {

@@ -23,7 +23,10 @@ export interface PeerConfig {
   readonly kind: PeerKind;
   /** 32-byte keys; the first is used to start, all are accepted. */
   readonly keys: readonly Uint8Array[];
-  readonly endpoint: HostPort | undefined;
+  /** In order of preference; none: learned. */
+  readonly endpoints: readonly HostPort[];
+  /** Silence after which the next endpoint is tried, milliseconds. */
+  readonly failoverMs: number;
   /** Inner prefixes; the single peer without allowed_ips has 0.0.0.0/0 and ::/0 here and `isCatchAll`. */
   readonly allowedIps: readonly Prefix[];
   readonly isCatchAll: boolean;

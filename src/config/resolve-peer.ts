@@ -20,13 +20,19 @@ export interface SourcedPrefix {
   readonly path: Path;
 }
 
+/** An endpoint and where it was given. */
+export interface SourcedEndpoint {
+  readonly endpoint: ParsedHostPort;
+  readonly path: Path;
+}
+
 /** A peer taken apart, faulty values left out. */
 export interface ResolvedPeer {
   readonly name: string;
   readonly path: Path;
   readonly kind: PeerKind;
   readonly keys: readonly SourcedKey[];
-  readonly endpoint: ParsedHostPort | undefined;
+  readonly endpoints: readonly SourcedEndpoint[];
   readonly prefixes: readonly SourcedPrefix[];
   /** Whether the file names prefixes at all, right or wrong. */
   readonly hasPrefixes: boolean;
@@ -67,7 +73,7 @@ export function resolvePeer(
     path,
     kind: kindOf(settings, keys),
     keys,
-    endpoint: resolveEndpoint(settings.endpoint, path, context.report),
+    endpoints: resolveEndpoints(settings.endpoint, [...path, "endpoint"], context.report),
     prefixes: resolvePrefixes(settings.allowed_ips, path, areRoutesOn, context.report),
     hasPrefixes: !isEmpty(context.given([...path, "allowed_ips"])),
     settings,
@@ -116,18 +122,23 @@ export function isEmpty(value: unknown): boolean {
   return value === undefined || (Array.isArray(value) && value.length === 0);
 }
 
-function resolveEndpoint(
-  text: string | undefined,
-  peer: Path,
+function resolveEndpoints(
+  given: PeerSettings["endpoint"],
+  path: Path,
   report: Report,
-): ParsedHostPort | undefined {
-  if (text === undefined) return undefined;
-  const parsed = parseHostPort(text);
-  const fault = "fault" in parsed ? parsed.fault : endpointFault(parsed);
-  if (fault !== undefined) {
-    report([...peer, "endpoint"], `${shown(text)} ${fault}; ${ENDPOINT_EXPECTED}`);
-  }
-  return fault === undefined && !("fault" in parsed) ? parsed : undefined;
+): readonly SourcedEndpoint[] {
+  const texts = typeof given === "string" ? [given] : (given ?? []);
+  const seen = new Set<string>();
+  return texts.flatMap((text, index) => {
+    const place = typeof given === "string" ? path : [...path, index];
+    const parsed = parseHostPort(text);
+    const fault = "fault" in parsed ? parsed.fault : endpointFault(parsed);
+    if (fault !== undefined) report(place, `${shown(text)} ${fault}; ${ENDPOINT_EXPECTED}`);
+    if (fault !== undefined || "fault" in parsed) return [];
+    if (seen.has(text)) report(place, `${shown(text)} is listed twice; remove one`);
+    seen.add(text);
+    return [{ endpoint: parsed, path: place }];
+  });
 }
 
 function endpointFault(endpoint: ParsedHostPort): string | undefined {

@@ -46,12 +46,12 @@ export function resolve(settings: Settings, context: ResolveContext): Config {
 }
 
 function peerConfig(peer: ResolvedPeer): PeerConfig {
-  const { endpoint } = peer;
   return {
     name: peer.name,
     kind: peer.kind,
     keys: peer.keys.map(({ key }) => key),
-    endpoint: endpoint === undefined ? undefined : { host: endpoint.host, port: endpoint.port },
+    endpoints: peer.endpoints.map(({ endpoint: { host, port } }) => ({ host, port })),
+    failoverMs: peer.settings.failover_ms,
     allowedIps: peer.hasPrefixes ? peer.prefixes.map(({ prefix }) => prefix) : EVERYTHING,
     isCatchAll: !peer.hasPrefixes,
     keepaliveSeconds: peer.settings.keepalive,

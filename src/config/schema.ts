@@ -8,6 +8,7 @@
  * Defaults of `[limits]` are core's. config.example.toml shows each default; a test compares them.
  */
 import { z } from "zod";
+import { DEFAULT_FAILOVER_MS } from "../core/constants.ts";
 import { DEFAULT_LIMITS } from "../core/options.ts";
 
 /** Smallest MTU that IPv6 allows (RFC 8200 §5). */
@@ -24,6 +25,9 @@ const MIN_SOURCES = 64;
 const MAX_SOURCES = 65_536;
 /** Addresses of one device; each is compared with every endpoint and costs a command at the start. */
 const MAX_ADDRESSES = 256;
+
+/** Endpoints of one peer. */
+const MAX_ENDPOINTS = 8;
 
 const KEY = "expected one line of base64 as `iptun keygen` prints it, or a list of such";
 const KEY_FILE = "expected the path of a key file, or a list of paths";
@@ -53,7 +57,8 @@ const peerSchema = z.strictObject(
     key: textOrTexts(KEY).optional(),
     key_file: textOrTexts(KEY_FILE).optional(),
     learn: flag().default(false),
-    endpoint: text('expected "host:port"').optional(),
+    endpoint: textOrTexts('expected "host:port" or a list of such', MAX_ENDPOINTS).optional(),
+    failover_ms: integer(200, 60_000, "milliseconds").default(DEFAULT_FAILOVER_MS),
     allowed_ips: texts('expected a list of prefixes, such as ["10.0.0.0/24"]'),
     keepalive: integer(0, 65_535, "seconds").default(0),
     roaming: choice(["validated", "on", "off"]).default("validated"),
@@ -130,8 +135,9 @@ function texts(error: string, most = Number.MAX_SAFE_INTEGER) {
     .default([]);
 }
 
-function textOrTexts(error: string) {
-  return z.union([z.string(), z.array(z.string()).min(1, { error })], { error });
+function textOrTexts(error: string, most = Number.MAX_SAFE_INTEGER) {
+  const list = z.array(z.string()).min(1, { error }).max(most, { error });
+  return z.union([z.string(), list], { error });
 }
 
 function flag() {

@@ -92,11 +92,11 @@ function isInside(inner: OwnedPrefix, outer: OwnedPrefix | undefined): boolean {
 function endpointWarnings({ peers, interface: device }: Config): readonly string[] {
   if (!device.routes) return [];
   return peers.flatMap((peer) => {
-    const address = peer.endpoint === undefined ? undefined : parseAddress(peer.endpoint.host);
-    if (address === undefined) return [];
+    const addresses = peer.endpoints.flatMap(({ host }) => parseAddress(host) ?? []);
+    const isInside = (prefix: Prefix) => addresses.some((one) => containsAddress(prefix, one));
     return peers
       .filter((other) => other !== peer)
-      .filter((other) => other.allowedIps.some((prefix) => containsAddress(prefix, address)))
+      .filter((other) => other.allowedIps.some(isInside))
       .map(
         (other) =>
           `peer[${peer.name}].endpoint: it lies inside allowed_ips of peer ${other.name} and will be reached through that peer`,
@@ -108,7 +108,7 @@ function endpointWarnings({ peers, interface: device }: Config): readonly string
 function passiveWarnings({ peers, interface: device }: Config): readonly string[] {
   if (device.listen.port !== 0) return [];
   return peers
-    .filter((peer) => peer.endpoint === undefined)
+    .filter((peer) => peer.endpoints.length === 0)
     .map(
       (peer) =>
         `peer[${peer.name}].endpoint: none is given, and interface.listen has no fixed port that the peer could send to`,

@@ -145,6 +145,17 @@ export const JOINED_PER_BATCH = 32;
 /** Bytes behind the datagrams of a batch where that is done. */
 export const JOINED_BYTES = JOINED_PER_BATCH * LEAST_INNER_MTU;
 
+/** Silence after which another of several endpoints is tried, unless configured, milliseconds (rule 19). */
+export const DEFAULT_FAILOVER_MS = 2_000;
+/** Shares of `failover_ms` at which a silent endpoint is asked, and at the last is given up (rule 19). */
+export const FAILOVER_STAGES: readonly number[] = [0.5, 0.75, 1];
+/** Other endpoints that are asked at once (rule 19). BOUNDED. */
+export const FAILOVER_CANDIDATES = 4;
+/** Answers in a row after which a preferred endpoint is used again, the wait between them and before the first, milliseconds. */
+export const PREFERRED_ANSWERS = 3;
+export const PREFERRED_AGAIN_MS = 1_000;
+export const PREFERRED_MS = 10_000;
+
 /** Packets and bytes that wait for a session, a peer and in all. BOUNDED: the oldest is dropped (rule 14). */
 export const WAITING_PACKETS = 128;
 export const WAITING_BYTES = 256 * 1024;

@@ -33,6 +33,10 @@ export const TIMERS = {
   path: "path probe",
   /** Asks whether the path carries more than before. */
   raise: "search for a larger path",
+  /** Asks a silent endpoint, and in the end the others. */
+  failover: "silent endpoint",
+  /** Asks whether a preferred endpoint lives again. */
+  prefer: "preferred endpoint",
 } as const;
 
 export type Timer = keyof typeof TIMERS;

@@ -1,10 +1,11 @@
 /** The one place where a peer's endpoint changes, and its form for the outside. */
 import { type Endpoint, isSameRemote, remoteBytes } from "./address.ts";
+import { FAILOVER_STAGES, PREFERRED_MS } from "./constants.ts";
 import type { PlainEndpoint } from "./options.ts";
 import { searchPath } from "./path-mtu.ts";
 import type { Peer } from "./peer.ts";
 import type { State } from "./state.ts";
-import type { Instant } from "./time.ts";
+import { after, type Instant } from "./time.ts";
 
 /** Sets the peer's endpoint and reports it; an unchanged remote address is no event. */
 export function moveEndpoint(state: State, peer: Peer, to: Endpoint, now: Instant): void {
@@ -13,6 +14,7 @@ export function moveEndpoint(state: State, peer: Peer, to: Endpoint, now: Instan
   peer.endpoint = to;
   peer.endpointSince = now;
   searchPath(peer, now);
+  if (rankOf(peer, to) > 0) peer.timers.set("prefer", after(now, PREFERRED_MS));
   if (from !== undefined) peer.counters.endpointMoves += 1;
   state.events.push({
     kind: "endpoint",
@@ -28,4 +30,15 @@ export function plainEndpoint(endpoint: Endpoint): PlainEndpoint {
     port: endpoint.port,
     scope: endpoint.scope,
   };
+}
+
+/** Place of an endpoint among the configured ones, 0 the most preferred; one that is not among them comes last. */
+export function rankOf({ configured }: Peer, endpoint: Endpoint): number {
+  const rank = configured.findIndex((one) => isSameRemote(one, endpoint));
+  return rank === -1 ? configured.length : rank;
+}
+
+/** The endpoint in use is silent for `failover_ms` and several probes (rule 19). */
+export function isDead({ failover }: Peer): boolean {
+  return failover.stage >= FAILOVER_STAGES.length;
 }

@@ -24,7 +24,7 @@ import {
 import { sendConfirmation } from "./control.ts";
 import { cookieMac, openChallenge } from "./cookie.ts";
 import type { DropReason } from "./drop-reason.ts";
-import { moveEndpoint } from "./endpoints.ts";
+import { isDead, moveEndpoint } from "./endpoints.ts";
 import { handshakePrologue } from "./keys.ts";
 import { armKeepalive, noteHeard } from "./liveness.ts";
 import { NoiseInitiator } from "./noise.ts";
@@ -208,7 +208,8 @@ function writeMacs(state: State, pending: Pending, now: Instant): void {
 function nextEndpoint(peer: Peer, attempt: Attempt): Endpoint | undefined {
   const { endpoint, configured } = peer;
   const others = configured.filter((c) => endpoint === undefined || !isSameRemote(c, endpoint));
-  const candidates = endpoint === undefined ? others : [endpoint, ...others];
+  const inUse = endpoint === undefined ? [] : [endpoint];
+  const candidates = isDead(peer) ? [...others, ...inUse] : [...inUse, ...others];
   return candidates[attempt.tries % candidates.length];
 }
 

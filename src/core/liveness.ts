@@ -5,6 +5,7 @@
  */
 import {
   CONFIRMATION_MS,
+  FAILOVER_STAGES,
   PASSIVE_KEEPALIVE_MS,
   STALE_AFTER_MS,
   UNANSWERED_DATA_MS,
@@ -23,6 +24,10 @@ export function noteSent(peer: Peer, expectsAnswer: boolean, now: Instant): void
   armKeepalive(peer, now);
   if (expectsAnswer && !timers.isSet("unanswered")) {
     timers.set("unanswered", after(now, UNANSWERED_DATA_MS));
+    if (peer.configured.length > 1 && !timers.isSet("failover")) {
+      peer.failover.stage = 0;
+      timers.set("failover", after(now, (FAILOVER_STAGES[0] ?? 1) * peer.failoverMs));
+    }
     // Not for each packet: often enough while anything is answered, and the timer looks for itself.
     if (peer.path !== undefined && !timers.isSet("path")) {
       timers.set("path", after(now, CONFIRMATION_MS));

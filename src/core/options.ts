@@ -39,6 +39,8 @@ export interface PeerOptions {
   /** Seconds between keepalives while nothing else is sent; 0: none but the passive one. */
   readonly keepaliveSeconds: number;
   readonly roaming: Roaming;
+  /** Milliseconds of silence after which another of several endpoints is tried; 2,000 unless told, infinite: never. */
+  readonly failoverMs?: number;
 }
 
 export interface LimitOptions {
@@ -123,6 +125,8 @@ export type TunnelEvent =
       readonly from: PlainEndpoint | undefined;
       readonly to: PlainEndpoint;
     }
+  /** The endpoint in use is silent; the others are tried. */
+  | { readonly kind: "dead"; readonly peer: string; readonly endpoint: PlainEndpoint }
   /** A learned endpoint was forgotten after 180 s of silence. */
   | { readonly kind: "stale"; readonly peer: string; readonly endpointForgotten: boolean }
   /** Handshakes go unanswered: resolve the peer's name again. */

@@ -5,7 +5,7 @@
  * timers). BOUNDED by the configuration; every table in it states its own bound.
  */
 import { type Endpoint, endpointFrom } from "./address.ts";
-import { GROUP_NEWCOMERS_PER_SECOND, LEAST_INNER_MTU } from "./constants.ts";
+import { DEFAULT_FAILOVER_MS, GROUP_NEWCOMERS_PER_SECOND, LEAST_INNER_MTU } from "./constants.ts";
 import { type DeadlineHeap, NOT_IN_HEAP, type Sleeper, TimerTable } from "./deadlines.ts";
 import { type ContestOf, GroupOf, type MembershipOf } from "./group.ts";
 import { isMartianPrefix } from "./martian.ts";
@@ -140,6 +140,14 @@ export class Peer implements Sleeper {
   sends = 0;
   lastHandshakeAt: Instant | undefined;
   remote: { readonly mtu: number; readonly keepaliveSeconds: number } | undefined;
+  /** Milliseconds of silence after which another configured endpoint is tried. */
+  readonly failoverMs: number;
+  /** Stages of that time that passed; and answers in a row of a preferred endpoint, and of which. */
+  readonly failover: { stage: number; answers: number; answering: Endpoint | undefined } = {
+    stage: 0,
+    answers: 0,
+    answering: undefined,
+  };
   /** Own probes on their way, and what their answers told. */
   readonly probes = new Probes();
   readonly roundTrip = new RoundTrip();
@@ -182,6 +190,7 @@ export class Peer implements Sleeper {
     this.hasConfiguredEndpoint = options.hasConfiguredEndpoint;
     this.keepaliveSeconds = options.keepaliveSeconds;
     this.roaming = options.roaming;
+    this.failoverMs = options.failoverMs ?? DEFAULT_FAILOVER_MS;
     this.configured = options.endpoints.map(fromPlain);
     this.path = shared.pathMtu.isAuto ? new Path() : undefined;
     this.mtu = shared.pathMtu.isAuto ? LEAST_INNER_MTU : shared.mtu;

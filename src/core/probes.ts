@@ -4,7 +4,7 @@
  * An answer names its probe by id and size (frames 0x04, 0x05); the session's key vouches for it. Times are
  * those of the turns that sent and received, so a turn's length is in them.
  */
-import type { Endpoint } from "./address.ts";
+import { type Endpoint, isSameRemote } from "./address.ts";
 import { PROBES_AWAITED } from "./constants.ts";
 import type { Instant } from "./time.ts";
 
@@ -29,6 +29,11 @@ export class Probes {
     this.#awaited.push({ id, bytes, to, sentAt: now });
     if (this.#awaited.length > PROBES_AWAITED) this.#awaited.shift();
     return id;
+  }
+
+  /** Whether an answer from `to` is awaited. */
+  isAsked(to: Endpoint): boolean {
+    return this.#awaited.some((probe) => isSameRemote(probe.to, to));
   }
 
   /** The probe that an answer belongs to; it is answered once. */

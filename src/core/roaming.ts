@@ -18,6 +18,7 @@ import {
 import { PATH_CHALLENGE_CAUSE_BYTES, PATH_CHALLENGE_MS } from "./constants.ts";
 import { sendPathChallenge } from "./control.ts";
 import { moveEndpoint } from "./endpoints.ts";
+import { heardElsewhere } from "./failover.ts";
 import { everyPeer } from "./members.ts";
 import type { Peer, Session } from "./peer.ts";
 import type { State } from "./state.ts";
@@ -47,9 +48,13 @@ export function considerEndpoint(
   if (peer.endpoint !== undefined && isRowFrom(rows, base, peer.endpoint)) {
     // The endpoint in use is alive and ahead: an answer to an older challenge must not move it any more.
     peer.pathChallenge = undefined;
+    peer.failover.stage = 0;
+    peer.timers.clear("failover");
     followLocalSide(peer, peer.endpoint, rows, base);
     return;
   }
+  heardElsewhere(state, peer, rows, base, now);
+  if (peer.endpoint !== undefined && isRowFrom(rows, base, peer.endpoint)) return;
   const isMove = isTrusted(session, arrival);
   const [preferred] = peer.configured;
   if (!isMove && peer.endpoint === undefined && preferred !== undefined) {

@@ -119,6 +119,8 @@ export function confirmSession(state: State, session: Session, now: Instant): vo
   if (peer.current === session) {
     endAttempt(state, peer);
     peer.timers.clear("unanswered");
+    peer.timers.clear("failover");
+    peer.failover.stage = 0;
     if (peer.waiting.count > 0) state.flushable.add(peer);
   }
   armSessionTimers(peer);

@@ -1,6 +1,7 @@
 /** What each timer of a peer does when it is due; deadlines.ts has the list. */
 import { probeHolder } from "./claims.ts";
 import { sendKeepalive, sendProbe } from "./control.ts";
+import { failoverDue, preferDue } from "./failover.ts";
 import { giveUp, repeatConfirmation, retry, startAttempt } from "./initiate.ts";
 import { armKeepalive } from "./liveness.ts";
 import { pathDue, raisePath } from "./path-mtu.ts";
@@ -32,6 +33,8 @@ function handlePeerTimers(state: State, peer: Peer, now: Instant): void {
   if (timers.takeDue("confirm", now)) repeatConfirmation(state, peer, now);
   if (timers.takeDue("passiveKeepalive", now)) keepalive(state, peer, now);
   if (timers.takeDue("keepalive", now)) configuredKeepalive(state, peer, now);
+  if (timers.takeDue("failover", now)) failoverDue(state, peer, now);
+  if (timers.takeDue("prefer", now)) preferDue(state, peer, now);
   if (timers.takeDue("raise", now)) raisePath(state, peer, now);
   if (timers.takeDue("path", now)) pathDue(state, peer, now);
   if (timers.takeDue("contest", now) && isNode(peer)) probeHolder(state, peer, now);

@@ -157,6 +157,7 @@ export class Tunnel {
     if (peer === undefined || endpoints.length === 0) return;
     const hadNone = peer.configured.length === 0;
     peer.configured = endpoints.map(fromPlain);
+    if (peer.endpoint !== undefined) peer.timers.set("prefer", now);
     if (peer.current !== undefined) return;
     if (peer.attempt !== undefined && hadNone) peer.timers.set("retry", now);
     startAttempt(this.#state, peer, now);

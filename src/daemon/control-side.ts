@@ -115,9 +115,9 @@ export class ControlSide {
       lookup: (host) => environment.lookup(host, this.#lookupFamily()),
       zoneIndex: (zone) => zoneIndex(environment.interfaces(), zone),
       resolved: (peer, endpoints) => this.#resolved(peer, endpoints),
-      failed: (peer, reason, retryMs) => {
+      failed: (peer, host, reason, retryMs) => {
         const next = `next try in ${retryMs / SECOND_MS} s`;
-        log.warn(`cannot resolve ${peer.host} of peer ${peer.name}: ${reason}; ${next}`);
+        log.warn(`cannot resolve ${host} of peer ${peer}: ${reason}; ${next}`);
       },
     });
   }
@@ -141,9 +141,7 @@ export class ControlSide {
     this.#features = features;
     await this.#startNetwork(features, before);
     if (this.#isStopping) return;
-    for (const { name, endpoint } of this.#config.peers) {
-      if (endpoint !== undefined) this.#resolver.add({ name, ...endpoint });
-    }
+    for (const peer of this.#config.peers) this.#resolver.add(peer);
     this.#startPolls();
     this.#logStart(features);
   }
@@ -337,7 +335,7 @@ export class ControlSide {
   #event(event: TunnelEvent): void {
     this.#print(this.#events.lines(event, this.#environment.nowMs()));
     this.#mtus.event(event);
-    if (event.kind === "unanswered") this.#resolver.refresh(event.peer);
+    if (event.kind === "unanswered" || event.kind === "dead") this.#resolver.refresh(event.peer);
   }
 
   #runRefused(remote: Uint8Array, errno: string): void {

@@ -50,14 +50,14 @@ function mtuOptions(
 }
 
 function peerOptions(peer: PeerConfig, { zoneIndex }: StartContext): PeerOptions {
-  const literal =
-    peer.endpoint === undefined ? undefined : literalEndpoint(peer.endpoint, zoneIndex);
+  const literals = peer.endpoints.flatMap((one) => literalEndpoint(one, zoneIndex) ?? []);
   return {
     name: peer.name,
     kind: peer.kind,
     keys: peer.keys.map((key) => Uint8Array.from(key)),
-    endpoints: literal === undefined ? [] : [literal],
-    hasConfiguredEndpoint: peer.endpoint !== undefined,
+    endpoints: literals,
+    failoverMs: peer.failoverMs,
+    hasConfiguredEndpoint: peer.endpoints.length > 0,
     allowedIps: peer.allowedIps,
     keepaliveSeconds: peer.keepaliveSeconds,
     roaming: peer.roaming,

@@ -65,6 +65,8 @@ export class EventLog {
         return [line("info", `peer ${event.peer} is down: ${DOWN_REASONS[event.reason]}`, event)];
       case "endpoint":
         return [endpointLine(event)];
+      case "dead":
+        return [deadLine(event)];
       case "stale":
         return [staleLine(event)];
       case "unanswered":
@@ -141,6 +143,12 @@ function endpointLine({ peer, from, to }: EventOf<"endpoint">): LogLine {
       : `peer ${peer} moved from ${formatEndpoint(from)} to ${formatEndpoint(to)}`;
   // The first address stands in the line that says the peer is up.
   return { level: from === undefined ? "debug" : "info", message, fields: { peer } };
+}
+
+function deadLine(event: EventOf<"dead">): LogLine {
+  const { peer, endpoint } = event;
+  const message = `peer ${peer} does not answer at ${formatEndpoint(endpoint)}: its other endpoints are tried`;
+  return line("warn", message, event);
 }
 
 function mtuLine({ peer, from, mtu, pathMtu }: EventOf<"mtu">): LogLine {

@@ -1,9 +1,10 @@
 /**
- * Resolves the peers' host names: at start, until it works, and again when a peer does not answer.
+ * Resolves the peers' host names: at start, until it works, every five minutes, and when a peer does not answer.
  *
- * Never on the way of a packet: look-ups run in the thread pool, and the engine hears only results.
- * An empty or failed answer never replaces addresses that worked, so name service can delay a first
- * contact but not end a tunnel. Failures are tried again after 1 s, doubling to 60 s.
+ * Never on the way of a packet: look-ups run in the thread pool, and the engine hears only results. A peer
+ * may have several endpoints; the engine gets the addresses of all of them, in order of preference. An empty
+ * or failed answer never replaces addresses that worked, so name service can delay a first contact but not
+ * end a tunnel. Failures are tried again after 1 s, doubling to 60 s.
  */
 import type { PlainEndpoint } from "../core/options.ts";
 import { mapAddress, parseAddress } from "../core/prefix.ts";
@@ -11,16 +12,23 @@ import { messageOf } from "./failure.ts";
 
 export const FIRST_RETRY_MS = 1_000;
 export const LONGEST_RETRY_MS = 60_000;
+/** A name is asked for again so long after an answer. */
+export const REFRESH_MS = 300_000;
 /** A name is not asked for again sooner than this after an answer, however often the peer is silent. */
 export const SHORTEST_REFRESH_MS = 5_000;
 /** BOUNDED: addresses kept of one name; an answer may hold hundreds. */
 export const MAX_ADDRESSES = 16;
 
-/** A peer whose endpoint is a host name or an address. */
-export interface NamedPeer {
-  readonly name: string;
+/** A host name or an address. */
+interface Place {
   readonly host: string;
   readonly port: number;
+}
+
+/** A peer with its endpoints in order of preference. */
+export interface NamedPeer {
+  readonly name: string;
+  readonly endpoints: readonly Place[];
 }
 
 export interface ResolverEnvironment {
@@ -31,24 +39,35 @@ export interface ResolverEnvironment {
   readonly startTimer: (delayMs: number, action: () => void) => () => void;
   /** Milliseconds of a monotonic clock. */
   readonly nowMs: () => number;
-  /** Told of every answer that differs from the last. */
+  /** Told of every answer that differs from the last: all addresses of the peer. */
   readonly resolved: (peer: string, endpoints: readonly PlainEndpoint[]) => void;
   /** Told of every failed look-up, with the delay until the next. */
-  readonly failed: (peer: NamedPeer, reason: string, retryMs: number) => void;
+  readonly failed: (peer: string, host: string, reason: string, retryMs: number) => void;
 }
 
 interface NameState {
-  readonly peer: NamedPeer;
+  readonly peer: PeerState;
+  readonly place: Place;
   isLookingUp: boolean;
   retryMs: number;
   answeredAtMs: number;
   lastAnswer: string;
-  cancelRetry: (() => void) | undefined;
+  /** What the last good answer said. */
+  endpoints: readonly PlainEndpoint[];
+  /** The next look-up; after a failure it is not hastened. */
+  cancelNext: (() => void) | undefined;
+  hasFailed: boolean;
+}
+
+interface PeerState {
+  readonly name: string;
+  /** In order of preference: an address, or a name. */
+  readonly places: (PlainEndpoint | NameState)[];
 }
 
 /** The endpoint of a host that is an address already; undefined for a name. */
 export function literalEndpoint(
-  { host, port }: Pick<NamedPeer, "host" | "port">,
+  { host, port }: Place,
   zoneIndex: (zone: string) => number,
 ): PlainEndpoint | undefined {
   const [text = "", zone] = host.split("%");
@@ -60,59 +79,60 @@ export function literalEndpoint(
 /** Keeps the addresses of named peers fresh. */
 export class Resolver {
   readonly #environment: ResolverEnvironment;
-  readonly #names = new Map<string, NameState>();
+  readonly #peers = new Map<string, PeerState>();
   #isClosed = false;
 
   constructor(environment: ResolverEnvironment) {
     this.#environment = environment;
   }
 
-  /** Starts to resolve a peer's name; does nothing for one that is an address. */
-  add(peer: NamedPeer): void {
-    if (literalEndpoint(peer, this.#environment.zoneIndex) !== undefined) return;
-    const state: NameState = {
-      peer,
-      isLookingUp: false,
-      retryMs: FIRST_RETRY_MS,
-      answeredAtMs: Number.NEGATIVE_INFINITY,
-      lastAnswer: "",
-      cancelRetry: undefined,
-    };
-    this.#names.set(peer.name, state);
-    void this.#resolve(state);
+  /** Starts to resolve a peer's names; does nothing for one that has only addresses. */
+  add({ name, endpoints }: NamedPeer): void {
+    const peer: PeerState = { name, places: [] };
+    for (const place of endpoints) {
+      const literal = literalEndpoint(place, this.#environment.zoneIndex);
+      peer.places.push(literal ?? newName(peer, place));
+    }
+    this.#peers.set(name, peer);
+    for (const state of namesOf(peer)) void this.#resolve(state);
   }
 
-  /** The peer does not answer: asks for its name again, unless that has just been done or is under way. */
+  /** The peer does not answer: asks for its names again, unless that has just been done or is under way. */
   refresh(name: string): void {
-    const state = this.#names.get(name);
-    if (state === undefined || state.isLookingUp || state.cancelRetry !== undefined) return;
-    if (this.#environment.nowMs() - state.answeredAtMs < SHORTEST_REFRESH_MS) return;
-    void this.#resolve(state);
+    for (const state of namesOf(this.#peers.get(name))) {
+      const isRecent = this.#environment.nowMs() - state.answeredAtMs < SHORTEST_REFRESH_MS;
+      if (state.isLookingUp || state.hasFailed || isRecent) continue;
+      state.cancelNext?.();
+      void this.#resolve(state);
+    }
   }
 
   /** Ends all retries; look-ups under way are ignored. */
   close(): void {
     this.#isClosed = true;
-    for (const state of this.#names.values()) state.cancelRetry?.();
+    for (const peer of this.#peers.values()) {
+      for (const state of namesOf(peer)) state.cancelNext?.();
+    }
   }
 
   async #resolve(state: NameState): Promise<void> {
     state.isLookingUp = true;
-    const answer = await this.#lookUp(state.peer);
+    const answer = await this.#lookUp(state.place);
     state.isLookingUp = false;
     if (this.#isClosed) return;
+    state.hasFailed = typeof answer === "string";
     if (typeof answer === "string") this.#retryLater(state, answer);
     else this.#accept(state, answer);
   }
 
   /** Endpoints in order, or why there are none. */
-  async #lookUp(peer: NamedPeer): Promise<readonly PlainEndpoint[] | string> {
+  async #lookUp({ host, port }: Place): Promise<readonly PlainEndpoint[] | string> {
     try {
-      const texts = await this.#environment.lookup(peer.host);
-      const endpoints = texts.slice(0, MAX_ADDRESSES).flatMap((host) => {
-        return literalEndpoint({ host, port: peer.port }, this.#environment.zoneIndex) ?? [];
+      const texts = await this.#environment.lookup(host);
+      const endpoints = texts.slice(0, MAX_ADDRESSES).flatMap((address) => {
+        return literalEndpoint({ host: address, port }, this.#environment.zoneIndex) ?? [];
       });
-      return endpoints.length > 0 ? endpoints : "the name has no address";
+      return endpoints.length > 0 ? inTurns(endpoints) : "the name has no address";
     } catch (error) {
       return messageOf(error);
     }
@@ -121,6 +141,7 @@ export class Resolver {
   #accept(state: NameState, endpoints: readonly PlainEndpoint[]): void {
     state.retryMs = FIRST_RETRY_MS;
     state.answeredAtMs = this.#environment.nowMs();
+    this.#next(state, REFRESH_MS);
     // Name servers rotate their answers: another order is no news.
     const answer = endpoints
       .map(({ address, scope }) => `${address.join()}%${scope}`)
@@ -128,16 +149,57 @@ export class Resolver {
       .join(" ");
     if (answer === state.lastAnswer) return;
     state.lastAnswer = answer;
-    this.#environment.resolved(state.peer.name, endpoints);
+    state.endpoints = endpoints;
+    const { name, places } = state.peer;
+    this.#environment.resolved(
+      name,
+      places.flatMap((place) => ("place" in place ? place.endpoints : place)),
+    );
   }
 
   #retryLater(state: NameState, reason: string): void {
     const { retryMs } = state;
     state.retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
-    state.cancelRetry = this.#environment.startTimer(retryMs, () => {
-      state.cancelRetry = undefined;
-      void this.#resolve(state);
-    });
-    this.#environment.failed(state.peer, reason, retryMs);
+    this.#next(state, retryMs);
+    this.#environment.failed(state.peer.name, state.place.host, reason, retryMs);
   }
+
+  #next(state: NameState, delayMs: number): void {
+    state.cancelNext = this.#environment.startTimer(delayMs, () => void this.#resolve(state));
+  }
+}
+
+function newName(peer: PeerState, place: Place): NameState {
+  return {
+    peer,
+    place,
+    isLookingUp: false,
+    retryMs: FIRST_RETRY_MS,
+    answeredAtMs: Number.NEGATIVE_INFINITY,
+    lastAnswer: "",
+    endpoints: [],
+    cancelNext: undefined,
+    hasFailed: false,
+  };
+}
+
+function namesOf(peer: PeerState | undefined): readonly NameState[] {
+  return peer?.places.flatMap((place) => ("place" in place ? [place] : [])) ?? [];
+}
+
+/** The families in turns, the first answer's first (RFC 8305 §4): a broken one costs one try, not all of its addresses. */
+function inTurns(endpoints: readonly PlainEndpoint[]): readonly PlainEndpoint[] {
+  const [first] = endpoints;
+  const isFirst = (one: PlainEndpoint) =>
+    isMapped(one) === (first !== undefined && isMapped(first));
+  const same = endpoints.filter(isFirst);
+  const other = endpoints.filter((one) => !isFirst(one));
+  return Array.from({ length: Math.max(same.length, other.length) }).flatMap((_, index) => [
+    ...same.slice(index, index + 1),
+    ...other.slice(index, index + 1),
+  ]);
+}
+
+function isMapped({ address }: PlainEndpoint): boolean {
+  return address.every((byte, index) => index >= 12 || byte === (index < 10 ? 0 : 0xff));
 }

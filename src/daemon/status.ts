@@ -4,7 +4,7 @@
  * JSON only: addresses are text, absent values are null, ages are seconds. It holds no key material; a
  * key appears as its fingerprint. Fields are only ever added, because scripts read it.
  */
-import type { Config, PeerConfig } from "../config/config.ts";
+import type { Config, HostPort, PeerConfig } from "../config/config.ts";
 import type { DropCounters } from "../core/drop-reason.ts";
 import type {
   PeerCounters,
@@ -37,8 +37,8 @@ export interface PeerStatus {
   readonly state: PeerSnapshot["state"];
   /** Where datagrams go, as "192.0.2.1:1194"; null: not known. */
   readonly endpoint: string | null;
-  /** As configured, "host:port"; null: learned. */
-  readonly configuredEndpoint: string | null;
+  /** As configured, "host:port", in order of preference; none: learned. */
+  readonly configuredEndpoints: readonly string[];
   readonly allowedIps: readonly string[];
   /** Inner addresses that a node holds, and its packets refused because another node holds their source. */
   readonly addresses: readonly string[];
@@ -151,7 +151,7 @@ function peerStatus(peer: PeerSnapshot, configs: readonly PeerConfig[]): PeerSta
     kind: peer.kind,
     state: peer.state,
     endpoint: endpointText(peer.endpoint),
-    configuredEndpoint: config?.endpoint === undefined ? null : hostPortText(config.endpoint),
+    configuredEndpoints: config?.endpoints.map(hostPortText) ?? [],
     allowedIps: config?.allowedIps.map(formatPrefix) ?? [],
     addresses: peer.addresses.map(({ bytes }) => formatAddress(bytes)),
     refusedClaims: peer.refusedClaims,
@@ -180,7 +180,7 @@ function sessionStatus(session: SessionSnapshot): SessionStatus {
 }
 
 /** "host:port", with brackets around an IPv6 address. */
-export function hostPortText({ host, port }: NonNullable<PeerConfig["endpoint"]>): string {
+export function hostPortText({ host, port }: HostPort): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

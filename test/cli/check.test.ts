@@ -77,14 +77,14 @@ peer c
       peers: [
         {
           name: "b",
-          endpoint: "vpn.example.org:1194",
+          endpoints: ["vpn.example.org:1194"],
           allowedIps: ["10.1.0.0/16", "fd00:1::/64", "10.0.0.2/32"],
           isCatchAll: false,
           fingerprints: [await fingerprint(KEY_A), await fingerprint(KEY_B)],
           keepaliveSeconds: 25,
           roaming: "validated",
         },
-        { name: "c", endpoint: "[2001:db8::1]:1195" },
+        { name: "c", endpoints: ["[2001:db8::1]:1195"] },
       ],
       routes: ["10.1.0.0/16", "fd00:1::/64", "10.2.0.0/16"],
       limits: { sources: 4096 },

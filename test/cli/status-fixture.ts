@@ -11,7 +11,7 @@ export function peerStatus(changes: Partial<PeerStatus> = {}): PeerStatus {
     kind: "pair",
     state: "up",
     endpoint: "192.0.2.1:1194",
-    configuredEndpoint: "vpn.example.org:1194",
+    configuredEndpoints: ["vpn.example.org:1194"],
     allowedIps: ["10.1.0.0/16"],
     addresses: [],
     refusedClaims: 0,

@@ -43,7 +43,7 @@ peer b
     const node = peerStatus({
       name: "branch/0a0b0c0d",
       kind: "node",
-      configuredEndpoint: null,
+      configuredEndpoints: [],
       allowedIps: [],
       addresses: ["10.1.0.5", "fd00:1::5"],
       refusedClaims: 3,
@@ -64,7 +64,7 @@ peer b
     const silent = peerStatus({
       state: "idle",
       endpoint: null,
-      configuredEndpoint: null,
+      configuredEndpoints: [],
       sessions: [],
       silentSeconds: null,
       handshakeAgeSeconds: null,
@@ -88,9 +88,9 @@ peer b
   });
 
   it.each([
-    [{ endpoint: "192.0.2.1:1194", configuredEndpoint: null }, "192.0.2.1:1194 (learned)"],
-    [{ endpoint: "192.0.2.1:1194", configuredEndpoint: "192.0.2.1:1194" }, "192.0.2.1:1194"],
-    [{ endpoint: null, configuredEndpoint: "a.example:1194" }, "a.example:1194 (not resolved)"],
+    [{ endpoint: "192.0.2.1:1194", configuredEndpoints: [] }, "192.0.2.1:1194 (learned)"],
+    [{ endpoint: "192.0.2.1:1194", configuredEndpoints: ["192.0.2.1:1194"] }, "192.0.2.1:1194"],
+    [{ endpoint: null, configuredEndpoints: ["a.example:1194"] }, "a.example:1194 (not resolved)"],
   ])("says where the endpoint %j comes from", (changes, expected) => {
     expect(statusText(statusDocument([peerStatus(changes)]))).toContain(
       `  endpoint     ${expected}\n`,

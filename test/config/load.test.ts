@@ -27,7 +27,7 @@ describe("a configuration", () => {
     expect(peers).toHaveLength(1);
     expect(peers[0]).toMatchObject({
       name: "peer1",
-      endpoint: undefined,
+      endpoints: [],
       isCatchAll: true,
       keepaliveSeconds: 0,
       roaming: "validated",
@@ -61,9 +61,9 @@ describe("a configuration", () => {
     expect(formatAddress(device.listen.address)).toBe("192.0.2.1");
     expect(device.listen.port).toBe(4000);
     expect(peers.map((peer) => peer.name)).toEqual(["b", "Zürich-1"]);
-    expect(peers.map((peer) => peer.endpoint)).toEqual([
-      { host: "vpn.example.org", port: 1195 },
-      undefined,
+    expect(peers.map((peer) => peer.endpoints)).toEqual([
+      [{ host: "vpn.example.org", port: 1195 }],
+      [],
     ]);
     expect(peers.map((peer) => peer.allowedIps.map(formatPrefix))).toEqual([
       ["0.0.0.0/0", "fd00:1::/32"],
@@ -144,7 +144,19 @@ describe("endpoint", () => {
     ["localhost:1", "localhost", 1],
   ])("%s is a host and a port", (endpoint, host, port) => {
     const peer = `key = "${KEY_A}"\nendpoint = "${endpoint}"`;
-    expect(configOf(configText({ peer })).peers[0]?.endpoint).toEqual({ host, port });
+    expect(configOf(configText({ peer })).peers[0]?.endpoints).toEqual([{ host, port }]);
+  });
+});
+
+it("several endpoints keep their order, and when the next is tried", () => {
+  const endpoints = `["vpn.example.org:1", "192.0.2.1:2"]`;
+  const peer = `key = "${KEY_A}"\nendpoint = ${endpoints}\nfailover_ms = 500`;
+  expect(configOf(configText({ peer })).peers[0]).toMatchObject({
+    endpoints: [
+      { host: "vpn.example.org", port: 1 },
+      { host: "192.0.2.1", port: 2 },
+    ],
+    failoverMs: 500,
   });
 });
 

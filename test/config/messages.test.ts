@@ -225,7 +225,11 @@ describe("peer", () => {
       7,
       `peer[b].endpoint: "255.255.255.255:1194" is the broadcast address; ${ENDPOINT}`,
     ],
-    [`${key}\nendpoint = 1194`, 7, 'peer[b].endpoint: is 1194; expected "host:port"'],
+    [
+      `${key}\nendpoint = 1194`,
+      7,
+      'peer[b].endpoint: is 1194; expected "host:port" or a list of such',
+    ],
     [
       `${key}\nkeepalive = 65536`,
       7,
@@ -319,22 +323,22 @@ describe("peer", () => {
     [
       `${key}\nkeep_alive = 5`,
       7,
-      'peer[b].keep_alive: unknown key "keep_alive"; expected name, key, key_file, learn, endpoint, allowed_ips, keepalive, roaming; did you mean keepalive?',
+      'peer[b].keep_alive: unknown key "keep_alive"; expected name, key, key_file, learn, endpoint, failover_ms, allowed_ips, keepalive, roaming; did you mean keepalive?',
     ],
     [
       `${key}\nAllowedIPs = []`,
       7,
-      'peer[b]: unknown key "AllowedIPs"; expected name, key, key_file, learn, endpoint, allowed_ips, keepalive, roaming; did you mean allowed_ips?',
+      'peer[b]: unknown key "AllowedIPs"; expected name, key, key_file, learn, endpoint, failover_ms, allowed_ips, keepalive, roaming; did you mean allowed_ips?',
     ],
     [
       `${key}\ncolour = 5`,
       7,
-      'peer[b].colour: unknown key "colour"; expected name, key, key_file, learn, endpoint, allowed_ips, keepalive, roaming',
+      'peer[b].colour: unknown key "colour"; expected name, key, key_file, learn, endpoint, failover_ms, allowed_ips, keepalive, roaming',
     ],
     [
       `${key}\n"${KEY_B}" = 5`,
       7,
-      "peer[b]: unknown key (name not shown); expected name, key, key_file, learn, endpoint, allowed_ips, keepalive, roaming",
+      "peer[b]: unknown key (name not shown); expected name, key, key_file, learn, endpoint, failover_ms, allowed_ips, keepalive, roaming",
     ],
   ];
 

@@ -121,7 +121,7 @@ export function attached(args: readonly string[]) {
 }
 
 export function withHost(host: string): Config {
-  return config({ peers: [peerConfig({ endpoint: { host, port: 1194 } })] });
+  return config({ peers: [peerConfig({ endpoints: [{ host, port: 1194 }] })] });
 }
 
 export function info(address: string): NetworkInterfaceInfo {

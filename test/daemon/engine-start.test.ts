@@ -56,7 +56,7 @@ describe("the start message", () => {
     ["fe80::1%eth0", ["[fe80::1%3]:1194"]],
     ["vpn.example.org", []],
   ])("of a peer at %s has the addresses that are known", (host, expected) => {
-    const given = config({ peers: [peerConfig({ endpoint: { host, port: 1194 } })] });
+    const given = config({ peers: [peerConfig({ endpoints: [{ host, port: 1194 }] })] });
 
     const [peer] = engineStart(given, CONTEXT).peers;
 
@@ -65,7 +65,7 @@ describe("the start message", () => {
   });
 
   it("of a peer without endpoint says so", () => {
-    const given = config({ peers: [peerConfig({ endpoint: undefined })] });
+    const given = config({ peers: [peerConfig({ endpoints: [] })] });
 
     expect(engineStart(given, CONTEXT).peers[0]).toMatchObject({
       endpoints: [],

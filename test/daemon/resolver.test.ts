@@ -7,12 +7,13 @@ import { formatEndpoint } from "../../src/core/prefix.ts";
 import {
   literalEndpoint,
   MAX_ADDRESSES,
+  REFRESH_MS,
   Resolver,
   SHORTEST_REFRESH_MS,
 } from "../../src/daemon/resolver.ts";
 import { ManualTimers, settle } from "./timers.ts";
 
-const PEER = { name: "b", host: "vpn.example.org", port: 1194 };
+const PEER = { name: "b", endpoints: [{ host: "vpn.example.org", port: 1194 }] };
 
 describe("a host", () => {
   const zones = (zone: string) => (zone === "eth0" ? 3 : 0);
@@ -45,7 +46,7 @@ describe("resolving", () => {
   it("never asks for an address", async () => {
     const { resolver, asked } = setUp([]);
 
-    resolver.add({ ...PEER, host: "192.0.2.2" });
+    resolver.add({ name: "b", endpoints: [{ host: "192.0.2.2", port: 1194 }] });
     resolver.refresh("b");
     await settle();
 
@@ -75,6 +76,64 @@ describe("resolving", () => {
   });
 });
 
+describe("a peer with several endpoints", () => {
+  const several = {
+    name: "b",
+    endpoints: [
+      { host: "one.example.org", port: 1 },
+      { host: "192.0.2.9", port: 2 },
+      { host: "two.example.org", port: 3 },
+    ],
+  };
+
+  it("has the addresses of all that are known, in order of preference", async () => {
+    const { resolver, resolved } = setUp([["192.0.2.1"], ["192.0.2.3"]]);
+    resolver.add(several);
+    await settle();
+
+    expect(resolved.at(-1)).toBe("b 192.0.2.1:1 192.0.2.9:2 192.0.2.3:3");
+  });
+
+  it("keeps what worked of each where an answer fails or is empty", async () => {
+    const rig = setUp([
+      ["192.0.2.1"],
+      ["192.0.2.3"],
+      new Error("no"),
+      ["192.0.2.4"],
+      ["192.0.2.5"],
+    ]);
+    rig.resolver.add(several);
+    await settle();
+
+    await rig.refreshLater();
+
+    expect(rig.resolved.at(-1)).toBe("b 192.0.2.1:1 192.0.2.9:2 192.0.2.4:3");
+  });
+
+  it("takes the families of one name in turns, the first answer's first", async () => {
+    const answer = ["2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1", "192.0.2.2"];
+    const { resolver, resolved } = setUp([answer]);
+    resolver.add(PEER);
+    await settle();
+
+    expect(resolved).toEqual([
+      "b [2001:db8::1]:1194 192.0.2.1:1194 [2001:db8::2]:1194 192.0.2.2:1194 [2001:db8::3]:1194",
+    ]);
+  });
+});
+
+it("a name is asked for again every five minutes", async () => {
+  const { resolver, timers, asked, resolved } = setUp([["192.0.2.2"], ["192.0.2.3"]]);
+  resolver.add(PEER);
+  await settle();
+
+  await timers.fire(REFRESH_MS);
+
+  expect(asked).toHaveLength(2);
+  expect(resolved).toEqual(["b 192.0.2.2:1194", "b 192.0.2.3:1194"]);
+  expect(timers.delays()).toEqual([REFRESH_MS]);
+});
+
 describe("a name that does not resolve", () => {
   it("is tried again after 1 s, doubling to 60 s, for ever, and each failure is told", async () => {
     const { resolver, timers, failed } = setUp(new Array<Error>(9).fill(new Error("EAI_AGAIN")));
@@ -90,7 +149,7 @@ describe("a name that does not resolve", () => {
 
     expect(delays).toEqual([1, 2, 4, 8, 16, 32, 60, 60].map((seconds) => seconds * 1_000));
     expect(failed).toHaveLength(9);
-    expect(failed[0]).toBe("b EAI_AGAIN 1000");
+    expect(failed[0]).toBe("b vpn.example.org EAI_AGAIN 1000");
   });
 
   it("starts at 1 s again after an answer", async () => {
@@ -201,7 +260,7 @@ function setUp(answers: readonly (readonly string[] | Error)[]) {
     resolved: (peer: string, endpoints: readonly PlainEndpoint[]) => {
       resolved.push([peer, ...endpoints.map(formatEndpoint)].join(" "));
     },
-    failed: (peer, reason, retryMs) => failed.push(`${peer.name} ${reason} ${retryMs}`),
+    failed: (peer, host, reason, retryMs) => failed.push(`${peer} ${host} ${reason} ${retryMs}`),
   });
   const refreshLater = async () => {
     timers.nowMs += SHORTEST_REFRESH_MS;

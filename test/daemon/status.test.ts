@@ -64,7 +64,7 @@ describe("the status document", () => {
       name: "b",
       state: "up",
       endpoint: "192.0.2.2:1194",
-      configuredEndpoint: "192.0.2.2:1194",
+      configuredEndpoints: ["192.0.2.2:1194"],
       allowedIps: ["10.9.0.0/16", "fd01::/64"],
       fingerprints: ["8d493a44"],
       silentSeconds: 1.3,
@@ -86,12 +86,12 @@ describe("the status document", () => {
     });
     const given = input({
       snapshot: tunnelSnapshot({ peers: [peer] }),
-      config: config({ peers: [peerConfig({ endpoint: undefined })] }),
+      config: config({ peers: [peerConfig({ endpoints: [] })] }),
     });
 
     expect(statusDocument(given).peers[0]).toMatchObject({
       endpoint: null,
-      configuredEndpoint: null,
+      configuredEndpoints: [],
       silentSeconds: null,
       handshakeAgeSeconds: null,
       remoteMtu: null,

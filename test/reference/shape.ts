@@ -235,6 +235,8 @@ function boot(
       allowedIps: [prefixOf(spec.allowed)],
       keepaliveSeconds,
       roaming: spec.roaming,
+      // The model knows no rule 19 (which endpoints live), of which test/scenario has its own tests.
+      failoverMs: Number.POSITIVE_INFINITY,
     },
     now,
   );

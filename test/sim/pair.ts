@@ -41,6 +41,7 @@ export interface PeerSpec {
   readonly allowedIps: readonly string[];
   readonly keepaliveSeconds?: number;
   readonly roaming?: Roaming;
+  readonly failoverMs?: number;
 }
 
 /** A host as a test names it. */
@@ -256,5 +257,6 @@ export function peerOptions(spec: PeerSpec): PeerOptions {
     allowedIps: spec.allowedIps.map(prefix),
     keepaliveSeconds: spec.keepaliveSeconds ?? 0,
     roaming: spec.roaming ?? "validated",
+    ...(spec.failoverMs !== undefined && { failoverMs: spec.failoverMs }),
   };
 }
