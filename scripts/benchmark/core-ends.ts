@@ -86,6 +86,8 @@ export function connect(
 ): void {
   const key = product.crypto.random(32);
   clock.tick(HANDSHAKE_MS);
+  // A turn of its own: each has a share of work for handshakes.
+  hub.tunnel.handleTimeout(clock.now);
   for (const { tunnel } of [hub, spoke]) tunnel.setWallClock(clock.wallMicros);
   const common = { keys: [key], keepaliveSeconds: 0, roaming: "validated" } as const;
   hub.tunnel.addPeer(
