@@ -4,6 +4,7 @@
  * Asked once before the device is opened: a device that exists is attached to, and what it carries is
  * left as it is. Only the fields that decide are read; the rest of iproute2's JSON is ignored.
  */
+import { type Json, objects, records } from "./json.ts";
 
 /** An existing device's state. */
 export interface DeviceState {
@@ -21,25 +22,9 @@ export function parseDeviceState(addrJson: string, routeJsons: readonly string[]
   return {
     isUp: Array.isArray(flags) && flags.includes("UP"),
     mtu: typeof mtu === "number" ? mtu : 0,
-    addresses: list(infos).flatMap(addressOf),
+    addresses: objects(infos).flatMap(addressOf),
     routes: routeJsons.flatMap(records).flatMap(destinationOf),
   };
-}
-
-type Json = Record<string, unknown>;
-
-/** The objects of a JSON array; `ip` prints nothing at all for an empty list of some kinds. */
-function records(json: string): readonly Json[] {
-  const parsed: unknown = json.trim() === "" ? [] : JSON.parse(json);
-  return list(parsed);
-}
-
-function list(value: unknown): readonly Json[] {
-  return Array.isArray(value) ? value.filter(isRecord) : [];
-}
-
-function isRecord(value: unknown): value is Json {
-  return typeof value === "object" && value !== null;
 }
 
 function addressOf(info: Json): readonly string[] {

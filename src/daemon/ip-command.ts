@@ -27,10 +27,22 @@ export type RunProcess = (
   input: string,
 ) => Promise<ProcessResult>;
 
-/** Runs the commands in order and stops at the first that fails, with a DaemonError that names it. */
-export async function runIpBatch(commands: readonly IpCommand[], run: RunProcess = runProcess) {
+/** The flag of `ip` for an address family. */
+export function familyFlag(family: 4 | 6): "-4" | "-6" {
+  return family === 4 ? "-4" : "-6";
+}
+
+/**
+ * Runs the commands in order and stops at the first that fails, with a DaemonError that names it. `flags`:
+ * the family, which rules do not tell by themselves.
+ */
+export async function runIpBatch(
+  commands: readonly IpCommand[],
+  run: RunProcess = runProcess,
+  flags: readonly string[] = [],
+) {
   if (commands.length === 0) return;
-  const result = await run("ip", ["-batch", "-"], batchText(commands));
+  const result = await run("ip", [...flags, "-batch", "-"], batchText(commands));
   if (result.exitCode !== 0) throw ipError(result, commands);
 }
 
@@ -38,9 +50,10 @@ export async function runIpBatch(commands: readonly IpCommand[], run: RunProcess
 export async function runIpBatchForced(
   commands: readonly IpCommand[],
   run: RunProcess = runProcess,
+  flags: readonly string[] = [],
 ): Promise<readonly string[]> {
   if (commands.length === 0) return [];
-  const result = await run("ip", ["-force", "-batch", "-"], batchText(commands));
+  const result = await run("ip", [...flags, "-force", "-batch", "-"], batchText(commands));
   if (result.exitCode === undefined) return [result.startError ?? "ip was killed"];
   return complaints(result.stderr);
 }
@@ -55,11 +68,13 @@ export async function readIp(
   return result.exitCode === 0 ? result.stdout : undefined;
 }
 
+/** Where programs are looked for: also where a service's PATH does not lead. */
+export const PROGRAM_PATH = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin:/usr/bin:/bin`;
+
 /** Starts the program with a fixed environment (messages in English) and waits for it. */
 export const runProcess: RunProcess = (file, args, input) =>
   new Promise((resolve) => {
-    const { PATH = "" } = process.env;
-    const env = { PATH: `${PATH}:/usr/sbin:/sbin:/usr/bin:/bin`, LC_ALL: "C" };
+    const env = { PATH: PROGRAM_PATH, LC_ALL: "C" };
     const options = { env, timeout: IP_TIMEOUT_MS };
     const child = execFile(file, [...args], options, (error, stdout, stderr) => {
       // Node gives -errno as the exit code of a program that could not be started.
@@ -96,6 +111,9 @@ function ipError(result: ProcessResult, commands: readonly IpCommand[]): DaemonE
 }
 
 function hintFor(command: string, reason: string): string {
+  if (command.startsWith("rule add") && reason.includes("is wrong")) {
+    return " (this ip is too old: install a newer iproute2, or set routes = false)";
+  }
   if (!command.startsWith("route add") || !reason.includes("File exists")) return "";
   return " (another device has this route: change allowed_ips, or set routes = false)";
 }

@@ -66,6 +66,27 @@ describe("a batch", () => {
     });
   });
 
+  it("of one family says so", async () => {
+    const ip = fakeIp();
+
+    await runIpBatch(COMMANDS, ip.run, ["-6"]);
+    await runIpBatchForced(COMMANDS, ip.run, ["-6"]);
+
+    expect(ip.calls.map(({ args }) => args.join(" "))).toEqual([
+      "-6 -batch -",
+      "-6 -force -batch -",
+    ]);
+  });
+
+  it("whose rule is not understood advises a newer ip", async () => {
+    const stderr = 'Error: argument "x" is wrong: Failed to parse rule type\nCommand failed -:1\n';
+    const ip = fakeIp({ exitCode: 255, stderr });
+
+    await expect(runIpBatch([["rule", "add", "x"]], ip.run)).rejects.toThrow(
+      `'ip rule add x' failed: argument "x" is wrong: Failed to parse rule type (this ip is too old: install a newer iproute2, or set routes = false)`,
+    );
+  });
+
   it("that fails for an address that is there has no advice about routes", async () => {
     const ip = fakeIp({ exitCode: 1, stderr: "Error: File exists\nCommand failed -:1\n" });
 
