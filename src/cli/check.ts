@@ -5,6 +5,7 @@
  * permission beyond reading those; names are not resolved.
  */
 import type { Config } from "../config/config.ts";
+import { defaultFamilies, wantsFirewall } from "../config/default-families.ts";
 import { loadConfig, wipeKeys } from "../config/load.ts";
 import { ConfigError } from "../config/problem.ts";
 import { configWarnings } from "../config/warnings.ts";
@@ -14,6 +15,7 @@ import { deriveKeyRing, wipeKeyRing } from "../core/keys.ts";
 import { formatEndpoint, formatPrefix } from "../core/prefix.ts";
 import { loadSodium } from "../crypto/sodium.ts";
 import { forwardingWarnings } from "../daemon/forwarding.ts";
+import { hostWarnings } from "../daemon/host-warnings.ts";
 import { addressText, planNetwork } from "../daemon/network-plan.ts";
 import { offloadState, offloadText } from "../daemon/offloads.ts";
 import { hostPortText } from "../daemon/status.ts";
@@ -46,11 +48,15 @@ interface Plan {
     readonly routes: boolean;
     readonly fwmark: number;
     readonly copyDscp: boolean;
+    /** Whether packets to inner addresses from elsewhere are dropped. */
+    readonly firewall: boolean;
     readonly stateDir: string;
   };
   readonly peers: readonly PeerPlan[];
   /** Prefixes that get a route into the device. */
   readonly routes: readonly string[];
+  /** Families whose default route leads into the device, by a table of its own. */
+  readonly defaultRoute: readonly ("IPv4" | "IPv6")[];
   readonly limits: Config["limits"];
   /** Offloads that may be used; whether the kernel has them shows only when it runs. */
   readonly offload: Config["offload"];
@@ -100,14 +106,16 @@ function planOf(config: Config, crypto: HandshakeCrypto): Plan {
       routes: device.routes,
       fwmark: device.fwmark,
       copyDscp: device.copyDscp,
+      firewall: wantsFirewall(config),
       stateDir: device.stateDir,
     },
     peers: config.peers.map((peer) => peerPlan(peer, crypto)),
     routes: plannedRoutes(config),
+    defaultRoute: defaultFamilies(config).map((family) => (family === 4 ? "IPv4" : "IPv6")),
     limits: config.limits,
     offload: config.offload,
     log: config.log,
-    warnings: [...configWarnings(config), ...forwardingWarnings(config)],
+    warnings: [...configWarnings(config), ...forwardingWarnings(config), ...hostWarnings(config)],
   };
 }
 
@@ -153,8 +161,12 @@ function planText(plan: Plan): string {
         ["listen", device.listen],
         ["device", device.device ?? "any"],
         ["routes", routesText(plan)],
-        ["fwmark", device.fwmark === 0 ? "none" : `0x${device.fwmark.toString(16)}`],
+        ...defaultRouteRows(plan),
+        ["fwmark", markText(plan)],
         ["dscp", device.copyDscp ? "copied to the outer header" : "not copied"],
+        ...(device.firewall
+          ? [["firewall", "packets to the addresses from elsewhere are dropped"]]
+          : []),
         ["state", device.stateDir],
         ["offloads", offloadText(offloadState(plan.offload))],
         ["log", `${plan.log.level}, ${plan.log.format}`],
@@ -169,6 +181,18 @@ function planText(plan: Plan): string {
 function routesText({ interface: device, routes }: Plan): string {
   if (!device.routes) return "none (routes = false)";
   return routes.length === 0 ? "none but those of the addresses" : listText(routes);
+}
+
+/** Only where there is one. */
+function defaultRouteRows({ defaultRoute }: Plan): readonly (readonly string[])[] {
+  if (defaultRoute.length === 0) return [];
+  const exception = "but for more specific routes of the main table";
+  return [["default", `all ${defaultRoute.join(" and ")} into the tunnel, ${exception}`]];
+}
+
+function markText({ interface: { fwmark }, defaultRoute }: Plan): string {
+  if (fwmark !== 0) return `0x${fwmark.toString(16)}`;
+  return defaultRoute.length === 0 ? "none" : "chosen at the start";
 }
 
 const KINDS: Readonly<Record<PeerPlan["kind"], string | undefined>> = {

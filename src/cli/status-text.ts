@@ -28,12 +28,25 @@ function interfaceBlock(document: StatusDocument): string {
     ["addresses", device.addresses.join(", ") || "none"],
     ["mtu", `${device.mtu}`],
     ["listen", `UDP port ${device.listenPort}`],
+    ...hostRows(document),
     ["offloads", offloadText(document.features)],
     ...runRows(document),
     ...cipherRows(document),
     ["process", processText(document)],
   ];
   return `interface ${columns([[device.name]])}${columns(rows, 2)}`;
+}
+
+/** Only what is set, or should be. */
+function hostRows({ interface: { defaultRoute, firewall } }: StatusDocument): readonly Row[] {
+  const rows: Row[] = [];
+  if (defaultRoute !== null) {
+    const mark = `mark and table ${defaultRoute.mark}`;
+    rows.push(["default route", `${defaultRoute.families.join(" and ")}; ${mark}`]);
+  }
+  if (firewall === "on") rows.push(["firewall", "on"]);
+  if (firewall === "failed") rows.push(["firewall", "none: nft is missing or has refused it"]);
+  return rows;
 }
 
 /** What became of runs that the kernel did not take as one message. */

@@ -4,7 +4,7 @@
  * Two peers may not have the same prefix; one inside another is right, because the longest prefix wins
  * (`warnings.ts` mentions it). An endpoint inside its own peer's prefixes, or inside the interface's
  * networks, would send the tunnel's datagrams into the tunnel; a /0 is left out, for it covers every
- * endpoint and its routes are the operator's.
+ * endpoint, and a default route through the tunnel leaves marked datagrams alone.
  */
 import { containsAddress, formatAddress, formatPrefix, type Prefix } from "../core/prefix.ts";
 import type { Config } from "./config.ts";
@@ -19,6 +19,9 @@ import { shown } from "./shown.ts";
 
 /** Largest inner packet whose outer IPv6 packet has at most 65,535 bytes: less 40, 8 (UDP) and 32 (DATA). */
 export const MAX_MTU_IPV6 = 65_455;
+
+/** Numbers of the tables default, main and local (linux/rtnetlink.h). */
+const KERNEL_TABLES: readonly number[] = [253, 254, 255];
 
 /** Reports every contradiction between the peers, and between them and the interface. */
 export function compareValues(
@@ -40,6 +43,7 @@ export function compareValues(
     }
   }
   checkMtu(device, report);
+  checkMark(device, peers, report);
 }
 
 function compareNames(peers: readonly ResolvedPeer[], report: Report, lineOf: LineOf): void {
@@ -143,6 +147,20 @@ function checkEndpointFamily(peer: ResolvedPeer, listen: Uint8Array, report: Rep
       `${shown(formatAddress(address))} is IPv${isIpv4 ? 4 : 6}, but the socket listens on IPv${family} only; expected the same family; change it or interface.listen`,
     );
   }
+}
+
+/** A default route has a table with the number of the mark; those of the kernel have routes of their own. */
+function checkMark(
+  { routes, fwmark }: Config["interface"],
+  peers: readonly ResolvedPeer[],
+  report: Report,
+): void {
+  const isDefault = peers.some(({ prefixes }) =>
+    prefixes.some(({ prefix }) => prefix.length === 0),
+  );
+  if (!routes || !isDefault || !KERNEL_TABLES.includes(fwmark)) return;
+  const why = "is also the number of the default route's table, and one of the kernel's own";
+  report(["interface", "fwmark"], `${fwmark} ${why}; expected another; change it, or leave it out`);
 }
 
 function checkMtu(device: Config["interface"], report: Report): void {

@@ -64,10 +64,12 @@ export interface Config {
     readonly device: string;
     /** Whether a route is installed for each allowed prefix. */
     readonly routes: boolean;
-    /** SO_MARK of the outer datagrams; 0: none. */
+    /** SO_MARK of the outer datagrams; 0: none, or one that is chosen where a default route needs it. */
     readonly fwmark: number;
     /** Whether the DSCP of a packet is copied to its datagram. */
     readonly copyDscp: boolean;
+    /** Whether packets to inner addresses from elsewhere are dropped; "auto": where a default route is installed. */
+    readonly firewall: "auto" | boolean;
     readonly stateDir: string;
   };
   readonly peers: readonly PeerConfig[];

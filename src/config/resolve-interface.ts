@@ -44,6 +44,7 @@ export function resolveInterface(
     routes: settings.routes,
     fwmark: settings.fwmark,
     copyDscp: settings.copy_dscp,
+    firewall: settings.firewall,
     stateDir: settings.state_dir,
   };
 }

@@ -51,7 +51,7 @@ export function peerName(name: unknown, index: number): string | undefined {
   return isUsable ? name : undefined;
 }
 
-/** Takes one peer apart. `areRoutesOn`: a default route among its prefixes is refused. */
+/** Takes one peer apart. `areRoutesOn`: a default route among a group's prefixes is refused. */
 export function resolvePeer(
   settings: PeerSettings,
   index: number,
@@ -74,7 +74,7 @@ export function resolvePeer(
     kind: kindOf(settings, keys),
     keys,
     endpoints: resolveEndpoints(settings.endpoint, [...path, "endpoint"], context.report),
-    prefixes: resolvePrefixes(settings.allowed_ips, path, areRoutesOn, context.report),
+    prefixes: resolvePrefixes(settings, path, areRoutesOn, context.report),
     hasPrefixes: !isEmpty(context.given([...path, "allowed_ips"])),
     settings,
   };
@@ -147,7 +147,7 @@ function endpointFault(endpoint: ParsedHostPort): string | undefined {
 }
 
 function resolvePrefixes(
-  texts: PeerSettings["allowed_ips"],
+  { allowed_ips: texts, learn }: PeerSettings,
   peer: Path,
   areRoutesOn: boolean,
   report: Report,
@@ -155,17 +155,20 @@ function resolvePrefixes(
   return texts.flatMap((text, index) => {
     if (text === null) return [];
     const path = [...peer, "allowed_ips", index];
-    const parsed = parseAllowed(text, areRoutesOn);
-    if ("prefix" in parsed) return [{ prefix: parsed.prefix, path }];
-    report(path, `${shown(text)} ${parsed.fault}`);
-    return [];
+    const parsed = parseAllowed(text);
+    if ("fault" in parsed) {
+      report(path, `${shown(text)} ${parsed.fault}`);
+      return [];
+    }
+    if (parsed.prefix.length === 0 && learn && areRoutesOn) {
+      const expected = "expected the prefixes of its sites; name them, or set routes = false";
+      report(path, `${shown(text)} would send all traffic to a group; ${expected} in [interface]`);
+    }
+    return [{ prefix: parsed.prefix, path }];
   });
 }
 
-function parseAllowed(
-  text: string,
-  areRoutesOn: boolean,
-): { readonly prefix: Prefix } | { readonly fault: string } {
+function parseAllowed(text: string): { readonly prefix: Prefix } | { readonly fault: string } {
   const alone = `${text.split("/")[0]}/${text.includes(":") ? 128 : 32}`;
   if (!text.includes("/")) {
     const expected = 'expected a prefix, such as "10.0.0.0/24"';
@@ -176,12 +179,6 @@ function parseAllowed(
   if (parsed.hasHostBits) {
     const expected = `expected ${shown(formatPrefix(parsed.prefix))}`;
     return { fault: `has host bits set; ${expected}; write ${shown(alone)} for one address` };
-  }
-  if (parsed.prefix.length === 0 && areRoutesOn) {
-    const expected = "expected prefixes of length 1 or more while routes are installed";
-    return {
-      fault: `needs routes = false in this version; ${expected}; set routes = false in [interface]`,
-    };
   }
   return parsed;
 }

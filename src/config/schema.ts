@@ -46,6 +46,9 @@ const interfaceSchema = z.strictObject(
     routes: flag().default(true),
     fwmark: integer(0, MAX_MARK).default(0),
     copy_dscp: flag().default(false),
+    firewall: z
+      .union([z.literal("auto"), z.boolean()], { error: 'expected "auto", true or false' })
+      .default("auto"),
     state_dir: text("expected an absolute path").default("/var/lib/iptun"),
   },
   { error: tableFault("expected a table: [interface]") },

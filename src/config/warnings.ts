@@ -10,6 +10,7 @@ import {
   prefixesOverlap,
 } from "../core/prefix.ts";
 import type { Config, PeerConfig } from "./config.ts";
+import { defaultFamilies, takesAll } from "./default-families.ts";
 import { outerFamily } from "./outer-family.ts";
 
 /** Bytes of an Ethernet packet, and of the headers around an inner one: UDP 8, DATA 32, IP 20 or 40. */
@@ -25,6 +26,7 @@ export function configWarnings(config: Config): readonly string[] {
     ...swappedWarnings(config),
     ...nestedWarnings(config.peers),
     ...endpointWarnings(config),
+    ...halfDefaultWarnings(config),
     ...passiveWarnings(config),
   ];
 }
@@ -72,7 +74,9 @@ function nestedWarnings(peers: readonly PeerConfig[]): readonly string[] {
     while (!isInside(inner, around.at(-1))) around.pop();
     const outer = around.at(-1);
     around.push(inner);
-    if (outer === undefined || outer.peer === inner.peer) return [];
+    // Everything lies inside a default route.
+    const isOther = outer !== undefined && outer.prefix.length > 0 && outer.peer !== inner.peer;
+    if (!isOther) return [];
     return [
       `peer[${inner.peer.name}].allowed_ips: ${formatPrefix(inner.prefix)} lies inside ${formatPrefix(outer.prefix)} of peer ${outer.peer.name}; the longer prefix wins`,
     ];
@@ -88,7 +92,7 @@ function isInside(inner: OwnedPrefix, outer: OwnedPrefix | undefined): boolean {
   return outer === undefined || prefixesOverlap(outer.prefix, inner.prefix);
 }
 
-/** An endpoint that another peer's prefixes cover is reached through that peer. */
+/** An endpoint that another peer's prefixes cover is reached through that peer; a default route leaves it alone. */
 function endpointWarnings({ peers, interface: device }: Config): readonly string[] {
   if (!device.routes) return [];
   return peers.flatMap((peer) => {
@@ -96,12 +100,28 @@ function endpointWarnings({ peers, interface: device }: Config): readonly string
     const isInside = (prefix: Prefix) => addresses.some((one) => containsAddress(prefix, one));
     return peers
       .filter((other) => other !== peer)
-      .filter((other) => other.allowedIps.some(isInside))
+      .filter(({ allowedIps }) => allowedIps.some((one) => one.length > 0 && isInside(one)))
       .map(
         (other) =>
           `peer[${peer.name}].endpoint: it lies inside allowed_ips of peer ${other.name} and will be reached through that peer`,
       );
   });
+}
+
+/** A default route of one family leaves the traffic of the other outside. */
+function halfDefaultWarnings(config: Config): readonly string[] {
+  const [family, other] = defaultFamilies(config);
+  if (family === undefined || other !== undefined) return [];
+  const missing =
+    family === 4
+      ? 'IPv6 goes outside the tunnel; add "::/0" to'
+      : 'IPv4 goes outside the tunnel; add "0.0.0.0/0" to';
+  return config.peers
+    .filter((peer) => takesAll(peer, family))
+    .map(
+      ({ name }) =>
+        `peer[${name}].allowed_ips: has the default route of IPv${family} only, so ${missing} take it along`,
+    );
 }
 
 /** Nobody can start a session with a host that has neither an endpoint nor a known port. */

@@ -7,6 +7,7 @@
  */
 import type { Server } from "node:http";
 import type { Config } from "../config/config.ts";
+import { defaultFamilies, takesAll, wantsFirewall } from "../config/default-families.ts";
 import { wipeKeys } from "../config/load.ts";
 import type { PlainEndpoint, TunnelEvent } from "../core/options.ts";
 import { SECOND_MS } from "../core/time.ts";
@@ -21,7 +22,9 @@ import { EngineLink } from "./engine-link.ts";
 import { engineStart } from "./engine-start.ts";
 import { EventLog, type LogLine, packetText } from "./event-log.ts";
 import { DaemonError, messageOf } from "./failure.ts";
+import { HOST_POLL_MS, HostChanges } from "./host-changes.ts";
 import type { RunProcess } from "./ip-command.ts";
+import type { Journal } from "./journal.ts";
 import { Network, readDeviceState } from "./network.ts";
 import { type ListenForNews, NewsGate } from "./network-news.ts";
 import type { DeviceMtu } from "./network-plan.ts";
@@ -29,15 +32,18 @@ import type { NodeId } from "./node-id.ts";
 import { offloadState, offloadText } from "./offloads.ts";
 import {
   type Interfaces,
-  isSameAddressList,
-  largestLinkMtu,
-  ownAddresses,
+  isSameLinks,
+  type OwnLinks,
+  ownLinks,
   zoneIndex,
 } from "./own-addresses.ts";
 import { PathMtus } from "./path-mtus.ts";
 import { RefusalLog } from "./refusal-log.ts";
+import { rejector } from "./rejector.ts";
+import { Repeats } from "./repeats.ts";
 import { Resolver } from "./resolver.ts";
 import { type StatusDocument, statusDocument } from "./status.ts";
+import type { Sysctl } from "./sysctl.ts";
 
 /** Milliseconds between two looks at the host's addresses and the device, without and with news of them. */
 export const INTERFACE_POLL_MS = 2 * SECOND_MS;
@@ -59,6 +65,9 @@ export interface ControlEnvironment {
   readonly look: (device: string) => Promise<DeviceState | undefined>;
   readonly listenForNews: ListenForNews;
   readonly loadNodeId: (stateDir: string, interfaceName: string) => Promise<NodeId>;
+  /** The interface's journal. */
+  readonly journal: Journal;
+  readonly sysctl: Sysctl;
   /** Path of the control socket; its directory exists. */
   readonly socketPath: string;
   readonly startTimer: (delayMs: number, action: () => void) => () => void;
@@ -67,13 +76,6 @@ export interface ControlEnvironment {
   readonly residentBytes: () => number;
   readonly version: string;
   readonly pid: number;
-}
-
-interface OwnLinks {
-  /** 16 bytes each. */
-  readonly addresses: readonly Uint8Array[];
-  /** The largest of all links, bytes. */
-  readonly linkMtu: number;
 }
 
 /** One tunnel's control side. */
@@ -85,9 +87,10 @@ export class ControlSide {
   readonly #refusals = new RefusalLog();
   readonly #drops = new DropSummary();
   readonly #resolver: Resolver;
+  readonly #host: HostChanges;
   readonly #startedAtMs: number;
   readonly #ended: (error: DaemonError) => void;
-  readonly #cancels = new Set<() => void>();
+  readonly #repeats: Repeats;
   #server: Server | undefined;
   #link: EngineLink | undefined;
   #network: Network | undefined;
@@ -95,6 +98,8 @@ export class ControlSide {
   #features: EngineFeatures | undefined;
   readonly #mtus: PathMtus;
   #own: OwnLinks = { addresses: [], linkMtu: 0 };
+  /** Peers whose names have to be known before the default route is set. */
+  #awaited: readonly string[] = [];
   #isStopping = false;
   #started: Promise<void> | undefined;
   /** Rejects when the engine ends by itself; never resolves. */
@@ -110,13 +115,19 @@ export class ControlSide {
     this.#ended = reject;
     const { peers } = config;
     this.#mtus = new PathMtus(peers, environment.startTimer, (mtu) => this.#setMtu(mtu));
+    this.#host = new HostChanges({ ...environment, config, log });
+    // The engine's end refuses what waits for it; its reason is reported by `ended`.
+    this.#repeats = new Repeats(environment.startTimer, (error) =>
+      log.debug(`while ending: ${messageOf(error)}`),
+    );
     this.#resolver = new Resolver({
       ...environment,
       lookup: (host) => environment.lookup(host, this.#lookupFamily()),
       zoneIndex: (zone) => zoneIndex(environment.interfaces(), zone),
       resolved: (peer, endpoints) => this.#resolved(peer, endpoints),
       failed: (peer, host, reason, retryMs) => {
-        const next = `next try in ${retryMs / SECOND_MS} s`;
+        const waits = this.#awaited.includes(peer) ? "; the default route waits for it" : "";
+        const next = `next try in ${retryMs / SECOND_MS} s${waits}`;
         log.warn(`cannot resolve ${host} of peer ${peer}: ${reason}; ${next}`);
       },
     });
@@ -134,16 +145,20 @@ export class ControlSide {
     // First, because a socket that answers means that this tunnel already runs.
     this.#server = await openControlSocket(this.#environment.socketPath, () => this.status());
     if (this.#isStopping) return;
+    await this.#host.recover();
     const before = await readDeviceState(name, this.#environment.runProcess);
     if (this.#isStopping) return;
-    const features = await this.#startEngine();
+    const mark = await this.#host.prepare();
+    if (this.#isStopping) return;
+    const features = await this.#startEngine(mark);
     if (features === undefined || this.#isStopping) return;
     this.#features = features;
     await this.#startNetwork(features, before);
     if (this.#isStopping) return;
     for (const peer of this.#config.peers) this.#resolver.add(peer);
     this.#startPolls();
-    this.#logStart(features);
+    await this.#changeHost(features.udpPort);
+    if (!this.#isStopping) this.#logStart(features);
   }
 
   /** The status document. */
@@ -164,6 +179,7 @@ export class ControlSide {
       snapshot,
       counters,
       link,
+      host: this.#host.status(),
     });
   }
 
@@ -172,7 +188,7 @@ export class ControlSide {
     this.#isStopping = true;
     this.#resolver.close();
     this.#mtus.close();
-    for (const cancel of this.#cancels) cancel();
+    this.#repeats.close();
     const started = this.#startEnded();
     const results = await Promise.allSettled([
       this.#stopEngine(),
@@ -206,8 +222,14 @@ export class ControlSide {
     if (this.#server !== undefined) await closeControlSocket(this.#server);
   }
 
+  #linkReported(isUp: boolean): void {
+    this.#watch?.linkReported(isUp);
+    // The kernel took the default route along with the link; a later poll sees it too, if this one fails.
+    if (isUp) this.#host.poll().catch((error: unknown) => this.#log.debug(messageOf(error)));
+  }
+
   /** undefined: stopped meanwhile, and no engine was made. */
-  async #startEngine(): Promise<EngineFeatures | undefined> {
+  async #startEngine(mark: number): Promise<EngineFeatures | undefined> {
     const { spawn, loadNodeId, interfaces } = this.#environment;
     const { stateDir, name } = this.#config.interface;
     const { id, warning } = await loadNodeId(stateDir, name);
@@ -216,6 +238,7 @@ export class ControlSide {
     this.#own = this.#ownLinks();
     const start = engineStart(this.#config, {
       nodeId: id,
+      mark,
       ownAddresses: this.#own.addresses,
       linkMtu: this.#own.linkMtu,
       zoneIndex: (zone) => zoneIndex(interfaces(), zone),
@@ -224,7 +247,7 @@ export class ControlSide {
     wipeKeys(this.#config);
     this.#link = new EngineLink(port, {
       event: (event) => this.#event(event),
-      link: (isUp) => this.#watch?.linkReported(isUp),
+      link: (isUp) => this.#linkReported(isUp),
       runRefused: (remote, errno) => this.#runRefused(remote, errno),
       ended: (error, detail) => {
         if (detail !== undefined) this.#log.debug(detail);
@@ -251,8 +274,24 @@ export class ControlSide {
     this.#setMtu(this.#mtu());
   }
 
+  /**
+   * Once the default route leads into the tunnel, so do questions to name servers outside the local network:
+   * the endpoints that it depends on have to be known before.
+   */
+  async #changeHost(port: number): Promise<void> {
+    const families = defaultFamilies(this.#config);
+    const peers = this.#config.peers.filter((peer) => families.some((one) => takesAll(peer, one)));
+    this.#awaited = peers.map(({ name }) => name);
+    await this.#resolver.answered(this.#awaited);
+    this.#awaited = [];
+    if (!this.#isStopping) await this.#host.up(port);
+  }
+
   async #takeNetworkDown(): Promise<void> {
     await this.#watch?.close();
+    await this.#host
+      .down()
+      .catch((error: unknown) => this.#log.warn(`undoing: ${messageOf(error)}`));
     for (const complaint of (await this.#network?.down()) ?? []) {
       this.#log.debug(`removing what was added: ${complaint}`);
     }
@@ -266,43 +305,31 @@ export class ControlSide {
     });
     const device = this.#features?.tunName ?? "";
     const deafen = listenForNews(device, (news) => gate.add(news));
-    if (deafen !== undefined) this.#cancels.add(deafen).add(() => gate.close());
-    const pollMs = deafen === undefined ? INTERFACE_POLL_MS : QUIET_POLL_MS;
-    this.#every(pollMs, () => this.#pollInterfaces(false));
-    this.#every(DROP_SUMMARY_MS, () => this.#summarizeDrops());
-    if (this.#config.log.level === "debug") this.#every(TRACE_POLL_MS, () => this.#logTrace());
-  }
-
-  /** Runs `work` again and again, `periodMs` after it has finished. */
-  #every(periodMs: number, work: () => Promise<void>): void {
-    const cancel = this.#environment.startTimer(periodMs, () => {
-      this.#cancels.delete(cancel);
-      work()
-        // The engine's end refuses what waits for it; its reason is reported by `ended`.
-        .catch((error: unknown) => this.#log.debug(`while ending: ${messageOf(error)}`))
-        .finally(() => {
-          if (!this.#isStopping) this.#every(periodMs, work);
-        });
-    });
-    this.#cancels.add(cancel);
+    this.#repeats.also(() => gate.close());
+    if (deafen !== undefined) this.#repeats.also(deafen);
+    const periodMs = deafen === undefined ? INTERFACE_POLL_MS : QUIET_POLL_MS;
+    this.#repeats.every(periodMs, () => this.#pollInterfaces(false));
+    this.#repeats.every(DROP_SUMMARY_MS, () => this.#summarizeDrops());
+    const { log } = this.#config;
+    if (log.level === "debug") this.#repeats.every(TRACE_POLL_MS, () => this.#logTrace());
+    // Of the firewall there are no news.
+    if (wantsFirewall(this.#config)) this.#repeats.every(HOST_POLL_MS, () => this.#host.poll());
   }
 
   /** `isNews`: datagrams may have to leave another way, also where no address changed. */
   async #pollInterfaces(isNews: boolean): Promise<void> {
     const own = this.#ownLinks();
-    const isSame = isSameAddressList(own.addresses, this.#own.addresses);
-    if (isNews || !isSame || own.linkMtu !== this.#own.linkMtu) {
+    if (isNews || !isSameLinks(own, this.#own)) {
       this.#own = own;
       this.#link?.apply([{ kind: "own-links", ...own }]);
     }
     await this.#watch?.poll();
+    await this.#host.poll();
   }
 
   #ownLinks(): OwnLinks {
     const { interfaces, linkMtu } = this.#environment;
-    const all = interfaces();
-    const { name } = this.#config.interface;
-    return { addresses: ownAddresses(all), linkMtu: largestLinkMtu(all, name, linkMtu) };
+    return ownLinks(interfaces(), this.#config.interface.name, linkMtu);
   }
 
   /** What the device and its routes are to have. */
@@ -370,14 +397,4 @@ export class ControlSide {
       `socket buffers: ${buffers}; vnet header: ${features.vnetHeader}; cipher: ${features.cipher}`,
     );
   }
-}
-
-function rejector(): { readonly promise: Promise<never>; readonly reject: (error: Error) => void } {
-  let reject: (error: Error) => void = () => undefined;
-  const promise = new Promise<never>((_resolve, onReject) => {
-    reject = onReject;
-  });
-  // Whoever waits for it sees the rejection; nobody may be waiting yet.
-  promise.catch(() => undefined);
-  return { promise, reject };
 }

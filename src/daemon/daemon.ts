@@ -16,10 +16,12 @@ import { lookAtDevice } from "./device-look.ts";
 import { type ExitRequest, listenForExit } from "./exit-request.ts";
 import { DaemonError, EXIT, messageOf } from "./failure.ts";
 import { runProcess } from "./ip-command.ts";
+import { Journal } from "./journal.ts";
 import { listenForNews } from "./network-news.ts";
 import { loadNodeId } from "./node-id.ts";
 import { checkPrivileges } from "./privileges.ts";
 import { controlSocketPath, prepareRuntimeDir, runtimeDir } from "./runtime-dir.ts";
+import { KERNEL_SYSCTL } from "./sysctl.ts";
 import { startTimer } from "./timers.ts";
 import { readVersion } from "./version.ts";
 
@@ -100,6 +102,8 @@ function controlEnvironment(config: Config): ControlEnvironment {
     look: lookAtDevice,
     listenForNews: listenForNews(native),
     loadNodeId,
+    journal: new Journal(config.interface.stateDir, config.interface.name),
+    sysctl: KERNEL_SYSCTL,
     socketPath: controlSocketPath(config.interface.name),
     startTimer,
     nowMs: () => performance.now(),

@@ -15,6 +15,8 @@ import { literalEndpoint } from "./resolver.ts";
 export interface StartContext {
   /** 16 bytes. */
   readonly nodeId: Uint8Array;
+  /** SO_MARK of the outer datagrams; 0: none. */
+  readonly mark: number;
   readonly ownAddresses: readonly Uint8Array[];
   /** Largest MTU of this host's links, bytes. */
   readonly linkMtu: number;
@@ -23,10 +25,10 @@ export interface StartContext {
 
 /** The engine's start message; host names in it have no address yet. */
 export function engineStart(config: Config, context: StartContext): EngineStart {
-  const { name, listen, fwmark, device } = config.interface;
+  const { name, listen, device } = config.interface;
   return {
     tun: { name, ...mtuOptions(config.interface, context.linkMtu) },
-    udp: { ...listen, mark: fwmark, device },
+    udp: { ...listen, mark: context.mark, device },
     nodeId: context.nodeId,
     ownAddresses: context.ownAddresses,
     innerAddresses: config.interface.addresses.map(({ bytes }) => bytes),

@@ -119,8 +119,8 @@ export function addressText(address: InterfaceAddress): string {
 }
 
 /**
- * Prefixes that need a route of their own: not a default route (a peer that takes everything gets what
- * is routed into the device by hand), and not what an address on the device routes already.
+ * Prefixes that need a route of their own: not a default route (default-route.ts has that, or the
+ * operator), and not what an address on the device routes already.
  */
 function routesToAdd({ routes, addresses }: NetworkPlanInput): readonly Prefix[] {
   return routes.filter(

@@ -12,6 +12,27 @@ import { mapAddress, parseAddress } from "../core/prefix.ts";
 /** Interfaces by name, as `os.networkInterfaces()` gives them. */
 export type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;
 
+/** What the engine is told of this host. */
+export interface OwnLinks {
+  readonly addresses: readonly Uint8Array[];
+  /** Largest MTU of the links that datagrams may leave by, bytes. */
+  readonly linkMtu: number;
+}
+
+/** Addresses and link MTU; `device` is the tunnel's own. */
+export function ownLinks(
+  interfaces: Interfaces,
+  device: string,
+  mtuOf: (name: string) => number,
+): OwnLinks {
+  const linkMtu = largestLinkMtu(interfaces, device, mtuOf);
+  return { addresses: ownAddresses(interfaces), linkMtu };
+}
+
+export function isSameLinks(a: OwnLinks, b: OwnLinks): boolean {
+  return a.linkMtu === b.linkMtu && isSameAddressList(a.addresses, b.addresses);
+}
+
 /** All addresses, 16 bytes each (IPv4 mapped), in a stable order. */
 export function ownAddresses(interfaces: Interfaces): readonly Uint8Array[] {
   const texts = Object.values(interfaces).flatMap(

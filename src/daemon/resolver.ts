@@ -63,6 +63,9 @@ interface PeerState {
   readonly name: string;
   /** In order of preference: an address, or a name. */
   readonly places: (PlainEndpoint | NameState)[];
+  /** Resolves with the first address, or when nobody asks any more. */
+  readonly answered: Promise<void>;
+  readonly settle: () => void;
 }
 
 /** The endpoint of a host that is an address already; undefined for a name. */
@@ -88,9 +91,14 @@ export class Resolver {
 
   /** Starts to resolve a peer's names; does nothing for one that has only addresses. */
   add({ name, endpoints }: NamedPeer): void {
-    const peer: PeerState = { name, places: [] };
+    let settle: () => void = () => undefined;
+    const answered = new Promise<void>((resolve) => {
+      settle = resolve;
+    });
+    const peer: PeerState = { name, places: [], answered, settle };
     for (const place of endpoints) {
       const literal = literalEndpoint(place, this.#environment.zoneIndex);
+      if (literal !== undefined) settle();
       peer.places.push(literal ?? newName(peer, place));
     }
     this.#peers.set(name, peer);
@@ -107,11 +115,17 @@ export class Resolver {
     }
   }
 
+  /** Resolves when each of these peers had an address once, or the resolver is closed. */
+  async answered(peers: readonly string[]): Promise<void> {
+    await Promise.all(peers.map((peer) => this.#peers.get(peer)?.answered));
+  }
+
   /** Ends all retries; look-ups under way are ignored. */
   close(): void {
     this.#isClosed = true;
     for (const peer of this.#peers.values()) {
       for (const state of namesOf(peer)) state.cancelNext?.();
+      peer.settle();
     }
   }
 
@@ -142,6 +156,7 @@ export class Resolver {
     state.retryMs = FIRST_RETRY_MS;
     state.answeredAtMs = this.#environment.nowMs();
     this.#next(state, REFRESH_MS);
+    state.peer.settle();
     // Name servers rotate their answers: another order is no news.
     const answer = endpoints
       .map(({ address, scope }) => `${address.join()}%${scope}`)

@@ -77,7 +77,7 @@ export interface StatusDocument {
     readonly mtu: number;
     readonly listenPort: number;
     readonly isLinkUp: boolean;
-  };
+  } & HostStatus;
   readonly features: Omit<EngineFeatures, "tunName" | "udpPort"> & OffloadState;
   readonly peers: readonly PeerStatus[];
   readonly sessions: number;
@@ -95,6 +95,17 @@ export interface LinkState {
   readonly mtu: number;
 }
 
+/** What is set on the host at this moment. */
+export interface HostStatus {
+  readonly defaultRoute: {
+    readonly families: readonly ("IPv4" | "IPv6")[];
+    /** Mark of the outer datagrams, and number of the routing table. */
+    readonly mark: number;
+  } | null;
+  /** "failed": wanted, but nft is missing or refused it. */
+  readonly firewall: "on" | "off" | "failed";
+}
+
 /** What the document is made of. */
 export interface StatusInput {
   readonly version: string;
@@ -105,6 +116,7 @@ export interface StatusInput {
   readonly features: EngineFeatures;
   /** The device's own state. */
   readonly link: LinkState;
+  readonly host: HostStatus;
   readonly snapshot: TunnelSnapshot;
   readonly counters: EngineCounters;
 }
@@ -124,6 +136,7 @@ export function statusDocument(input: StatusInput): StatusDocument {
       mtu: input.link.mtu,
       listenPort: udpPort,
       isLinkUp: input.link.isUp,
+      ...input.host,
     },
     features: { ...offered, ...offloadState(config.offload, features.offloads) },
     peers: snapshot.peers.map((peer) => peerStatus(peer, config.peers)),

@@ -16,6 +16,8 @@
 
 /* Bytes of one read; a message that is longer is cut, and only its first bytes matter. */
 #define NEWS_BYTES 8192
+/* The header names no bit for it (linux/rtnetlink.h). */
+#define IPV6_RULE_GROUP (1U << (RTNLGRP_IPV6_RULE - 1))
 /* BOUNDED: messages of one call. */
 #define NEWS_MESSAGES 256
 
@@ -45,7 +47,7 @@ napi_value news_open(napi_env env, napi_callback_info info) {
   struct sockaddr_nl name = {
       .nl_family = AF_NETLINK,
       .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
-                   RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE,
+                   RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE | IPV6_RULE_GROUP,
   };
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
   if (fd < 0) return give_int(&call, -errno);

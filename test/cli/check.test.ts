@@ -5,6 +5,8 @@ import { describe, expect, it } from "vitest";
 import { runCli } from "../../src/cli/program.ts";
 import { deriveKeyRing } from "../../src/core/keys.ts";
 import { loadSodium } from "../../src/crypto/sodium.ts";
+import { Journal } from "../../src/daemon/journal.ts";
+import { ownIdentity } from "../../src/daemon/run-identity.ts";
 import { ConfigFiles, configText } from "../config/config-files.ts";
 import { KEY_A, KEY_B } from "../helpers/config-samples.ts";
 import { FakeTerminal } from "./fake-terminal.ts";
@@ -72,6 +74,7 @@ peer c
         routes: true,
         fwmark: 42,
         copyDscp: false,
+        firewall: false,
         stateDir: "/var/lib/iptun",
       },
       peers: [
@@ -87,6 +90,7 @@ peer c
         { name: "c", endpoints: ["[2001:db8::1]:1195"] },
       ],
       routes: ["10.1.0.0/16", "fd00:1::/64", "10.2.0.0/16"],
+      defaultRoute: [],
       limits: { sources: 4096 },
       offload: { tso: true, uso: false, gso: true, gro: true },
       log: { level: "info", format: "auto" },
@@ -108,6 +112,37 @@ peer c
   it("says that DSCP is copied", async () => {
     const { terminal } = await check(configText({ device: "copy_dscp = true" }));
     expect(terminal.stdout).toContain("  dscp       copied to the outer header\n");
+  });
+
+  it("says what becomes of a default route", async () => {
+    const peer = `key = "${KEY_A}"\nallowed_ips = ["0.0.0.0/0", "10.9.0.0/16", "::/0"]`;
+    const { terminal } = await check(configText({ peer }));
+    const json = await check(configText({ peer }), "--json");
+    expect(terminal.stdout).toContain(`  routes     10.9.0.0/16
+  default    all IPv4 and IPv6 into the tunnel, but for more specific routes of the main table
+  fwmark     chosen at the start
+  dscp       not copied
+  firewall   packets to the addresses from elsewhere are dropped
+`);
+    expect(JSON.parse(json.terminal.stdout)).toMatchObject({
+      interface: { fwmark: 0, firewall: true },
+      routes: ["10.9.0.0/16"],
+      defaultRoute: ["IPv4", "IPv6"],
+    });
+  });
+
+  it("says what a killed run has left, until that is undone", async () => {
+    const state = new ConfigFiles().directory;
+    const dead = { ...ownIdentity(), startTicks: 1 };
+    const journal = new Journal(state, "iptun0", dead);
+    await journal.record({ kind: "firewall" });
+    const left = await check(configText({ device: `state_dir = "${state}"` }));
+    await journal.keep([]);
+    const undone = await check(configText({ device: `state_dir = "${state}"` }));
+    expect(left.terminal.stderr).toContain(
+      `interface.state_dir: ${state}/iptun0.journal tells of a run that was killed and has left rules, routes or a firewall on this host; the next start undoes them\n`,
+    );
+    expect([left.code, undone.terminal.stderr]).toEqual([0, ""]);
   });
 
   it("says that routes are switched off", async () => {

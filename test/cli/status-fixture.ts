@@ -73,6 +73,8 @@ export function statusDocument(
       mtu: 1420,
       listenPort: 1194,
       isLinkUp: true,
+      defaultRoute: null,
+      firewall: "off",
     },
     features: {
       udpFamily: 6,

@@ -37,6 +37,19 @@ peer b
 `);
   });
 
+  it("says the default route and the firewall where there are such, or should be", () => {
+    const defaultRoute = { families: ["IPv4", "IPv6"] as const, mark: 12_299 };
+    const quiet = statusDocument([]);
+    const text = (changes: Partial<StatusDocument["interface"]>) =>
+      statusText({ ...quiet, interface: { ...quiet.interface, ...changes } });
+    expect(text({ defaultRoute, firewall: "on" })).toContain(
+      "  default route  IPv4 and IPv6; mark and table 12299\n  firewall       on\n",
+    );
+    expect(text({ firewall: "failed" })).toContain(
+      "  firewall   none: nft is missing or has refused it\n",
+    );
+  });
+
   it("says a group, and the sites that it has learned, below it", () => {
     const none = { ...peerStatus().counters, sessions: 0 };
     const group = peerStatus({ name: "branch", kind: "group", counters: none });

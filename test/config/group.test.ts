@@ -52,6 +52,11 @@ describe("refused is", () => {
       [GROUP_KEY, PREFIX],
       "c.toml:4: peer[b]: has a group's key and no endpoint; expected the hub's endpoint on a site, or learn = true on the hub",
     ],
+    [
+      "a default route to a group",
+      [GROUP_KEY, "learn = true", 'allowed_ips = ["::/0"]'],
+      'c.toml:8: peer[b].allowed_ips: "::/0" would send all traffic to a group; expected the prefixes of its sites; name them, or set routes = false in [interface]',
+    ],
   ])("%s", (_, lines, problem) => {
     expect(problemsOf(configText({ peer: lines.join("\n") }))).toEqual([problem]);
   });

@@ -2,6 +2,7 @@
  * Configurations that are right: every value arrives, every default is in place.
  */
 import { describe, expect, it } from "vitest";
+import { defaultFamilies, wantsFirewall } from "../../src/config/default-families.ts";
 import { wipeKeys } from "../../src/config/load.ts";
 import { DEFAULT_LIMITS } from "../../src/core/options.ts";
 import { formatAddress, formatPrefix } from "../../src/core/prefix.ts";
@@ -22,6 +23,7 @@ describe("a configuration", () => {
       routes: true,
       fwmark: 0,
       copyDscp: false,
+      firewall: "auto",
       stateDir: "/var/lib/iptun",
     });
     expect(peers).toHaveLength(1);
@@ -56,6 +58,7 @@ describe("a configuration", () => {
       routes: false,
       fwmark: 0x1234,
       copyDscp: true,
+      firewall: true,
       stateDir: "/tmp/state",
     });
     expect(formatAddress(device.listen.address)).toBe("192.0.2.1");
@@ -129,9 +132,33 @@ describe("the only peer", () => {
     expect(only?.allowedIps).toHaveLength(2);
   });
 
-  it("may have its endpoint inside its own /0", () => {
+  it.each(["true", "false"])("may have its endpoint inside its own /0, routes = %s", (routes) => {
     const peer = `key = "${KEY_A}"\nallowed_ips = ["0.0.0.0/0"]\nendpoint = "192.0.2.1:1194"`;
-    expect(configOf(configText({ device: "routes = false", peer })).peers).toHaveLength(1);
+    expect(configOf(configText({ device: `routes = ${routes}`, peer })).peers).toHaveLength(1);
+  });
+});
+
+describe("the families whose default route leads through the tunnel", () => {
+  it.each([
+    ["of a peer that names everything", "", '"0.0.0.0/0", "::/0"', [4, 6]],
+    ["of one family", "", '"10.0.0.0/8", "::/0"', [6]],
+    ["of halves, which are routes like others", "", '"0.0.0.0/1", "128.0.0.0/1"', []],
+    ["of a peer without prefixes", "", "", []],
+    ["without routes", "routes = false", '"0.0.0.0/0"', []],
+  ])("%s", (_, device, prefixes, expected) => {
+    const config = configOf(
+      configText({ device, peer: `key = "${KEY_A}"\nallowed_ips = [${prefixes}]` }),
+    );
+    expect(defaultFamilies(config)).toEqual(expected);
+    expect(wantsFirewall(config)).toBe(expected.length > 0);
+  });
+
+  it.each([true, false])("do not matter to a firewall that is set to %s", (firewall) => {
+    for (const prefixes of ['"::/0"', '"fd01::/16"']) {
+      const peer = `key = "${KEY_A}"\nallowed_ips = [${prefixes}]`;
+      const config = configOf(configText({ device: `firewall = ${firewall}`, peer }));
+      expect(wantsFirewall(config)).toBe(firewall);
+    }
   });
 });
 
@@ -184,6 +211,7 @@ device = "eth0"
 routes = false
 fwmark = 0x1234
 copy_dscp = true
+firewall = true
 state_dir = "/tmp/state"
 
 [[peer]]

@@ -58,6 +58,8 @@ describe("interface", () => {
       "fwmark: is 4294967296; expected a whole number from 0 to 4294967295",
     ],
     ['routes = "yes"', 'routes: is "yes"; expected true or false'],
+    ['firewall = "yes"', 'firewall: is "yes"; expected "auto", true or false'],
+    ["firewall = 1", 'firewall: is 1; expected "auto", true or false'],
     [
       'state_dir = "state"',
       'state_dir: "state" is not an absolute path; expected one such as "/var/lib/iptun"',
@@ -84,11 +86,11 @@ describe("interface", () => {
     ],
     [
       "adress = []",
-      'adress: unknown key "adress"; expected name, address, mtu, mtu_probe_seconds, listen, device, routes, fwmark, copy_dscp, state_dir; did you mean address?',
+      'adress: unknown key "adress"; expected name, address, mtu, mtu_probe_seconds, listen, device, routes, fwmark, copy_dscp, firewall, state_dir; did you mean address?',
     ],
     [
       "allowed_ips = []",
-      'allowed_ips: unknown key "allowed_ips"; expected name, address, mtu, mtu_probe_seconds, listen, device, routes, fwmark, copy_dscp, state_dir; did you mean allowed_ips in [[peer]]?',
+      'allowed_ips: unknown key "allowed_ips"; expected name, address, mtu, mtu_probe_seconds, listen, device, routes, fwmark, copy_dscp, firewall, state_dir; did you mean allowed_ips in [[peer]]?',
     ],
   ];
 
@@ -274,16 +276,6 @@ describe("peer", () => {
       `${key}\nallowed_ips = ["all"]`,
       7,
       'peer[b].allowed_ips: "all" has no prefix length; expected a prefix, such as "10.0.0.0/24"; write "all/32" for one address',
-    ],
-    [
-      `${key}\nallowed_ips = ["0.0.0.0/0"]`,
-      7,
-      'peer[b].allowed_ips: "0.0.0.0/0" needs routes = false in this version; expected prefixes of length 1 or more while routes are installed; set routes = false in [interface]',
-    ],
-    [
-      `${key}\nallowed_ips = ["::/0"]`,
-      7,
-      'peer[b].allowed_ips: "::/0" needs routes = false in this version; expected prefixes of length 1 or more while routes are installed; set routes = false in [interface]',
     ],
     [
       `${key}\nallowed_ips = ["10.1.0.0/16", "10.1.0.0/16"]`,
@@ -505,7 +497,7 @@ describe("tables", () => {
     [
       `[interface]\ngro = false${peer}`,
       [
-        'c.toml:2: interface.gro: unknown key "gro"; expected name, address, mtu, mtu_probe_seconds, listen, device, routes, fwmark, copy_dscp, state_dir; did you mean gro in [offload]?',
+        'c.toml:2: interface.gro: unknown key "gro"; expected name, address, mtu, mtu_probe_seconds, listen, device, routes, fwmark, copy_dscp, firewall, state_dir; did you mean gro in [offload]?',
       ],
     ],
     [
@@ -529,7 +521,7 @@ describe("tables", () => {
     [
       `[interface]\na.b.c.d.e.f.g.h.i = 1${peer}`,
       [
-        'c.toml:2: interface.a: unknown key "a"; expected name, address, mtu, mtu_probe_seconds, listen, device, routes, fwmark, copy_dscp, state_dir',
+        'c.toml:2: interface.a: unknown key "a"; expected name, address, mtu, mtu_probe_seconds, listen, device, routes, fwmark, copy_dscp, firewall, state_dir',
         "c.toml:2: interface.a.b.c.d.e.f.g: is nested deeper than 8 levels",
       ],
     ],
@@ -544,7 +536,7 @@ it("reports the problems of all tables at once, sorted by line", () => {
   const text = `[[peer]]
 name = "b"
 key = "AAAA"
-allowed_ips = ["10.0.0.1/24", "0.0.0.0/0"]
+allowed_ips = ["10.0.0.1/24", "0.0.0.0/33"]
 endpoint = "nowhere"
 [interface]
 address = ["10.0.0.1"]
@@ -562,6 +554,23 @@ level = 1
     "c.toml:8 interface.mtu",
     "c.toml:10 log.level",
   ]);
+});
+
+describe("a default route's mark", () => {
+  const peer = `key = "${KEY_A}"\nallowed_ips = ["::/0"]`;
+
+  it.each([253, 254, 255])("cannot be %d, because its table is the kernel's", (fwmark) => {
+    expect(problemsOf(configText({ device: `fwmark = ${fwmark}`, peer }))).toEqual([
+      `c.toml:3: interface.fwmark: ${fwmark} is also the number of the default route's table, and one of the kernel's own; expected another; change it, or leave it out`,
+    ]);
+  });
+
+  it("may be so where no route is installed, or none of length 0", () => {
+    const off = configText({ device: "fwmark = 254\nroutes = false", peer });
+    const other = configText({ device: "fwmark = 254", peer: peer.replace("::/0", "fd01::/16") });
+    expect([problemsOf(off), problemsOf(other)]).toEqual([[], []]);
+    expect(problemsOf(configText({ device: "fwmark = 252", peer }))).toEqual([]);
+  });
 });
 
 /** Two peers; the second, from line 7, as given. */

@@ -90,6 +90,22 @@ describe("nested prefixes", () => {
   });
 });
 
+describe("a default route", () => {
+  it("covers the prefixes and the endpoints of all other peers, which is no concern", () => {
+    const text = peers(["0.0.0.0/0", "::/0"], ["10.1.0.0/16"], 'endpoint = "192.0.2.9:1194"');
+    expect(configWarnings(configOf(text))).toEqual([]);
+  });
+
+  it.each([
+    ["0.0.0.0/0", 'IPv4 only, so IPv6 goes outside the tunnel; add "::/0" to take it along'],
+    ["::/0", 'IPv6 only, so IPv4 goes outside the tunnel; add "0.0.0.0/0" to take it along'],
+  ])("of %s alone leaves the other family outside", (prefix, rest) => {
+    expect(configWarnings(configOf(peers([prefix], ["10.1.0.0/16"])))).toEqual([
+      `peer[b].allowed_ips: has the default route of ${rest}`,
+    ]);
+  });
+});
+
 describe("an endpoint inside another peer's prefixes", () => {
   it("is reached through that peer", () => {
     const text = peers(["192.0.2.0/24"], ["10.1.0.0/16"], 'endpoint = "192.0.2.9:1194"');

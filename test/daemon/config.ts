@@ -40,6 +40,7 @@ export function config(
       routes: true,
       fwmark: 0,
       copyDscp: false,
+      firewall: "auto",
       stateDir: "/var/lib/iptun",
       ...changes.interface,
     },

@@ -8,6 +8,7 @@ import type { Config } from "../../src/config/config.ts";
 import { ControlSide } from "../../src/daemon/control-side.ts";
 import type { DeviceState } from "../../src/daemon/device-state.ts";
 import type { RunProcess } from "../../src/daemon/ip-command.ts";
+import { Journal } from "../../src/daemon/journal.ts";
 import type { News } from "../../src/daemon/network-news.ts";
 import type { NodeId } from "../../src/daemon/node-id.ts";
 import type { Interfaces } from "../../src/daemon/own-addresses.ts";
@@ -42,6 +43,8 @@ interface Options {
   /** The kernel tells of changes. */
   readonly hasNews?: boolean;
   readonly answers?: readonly (readonly string[] | Error)[];
+  /** In place of `ip` and its answers. */
+  readonly run?: RunProcess;
   /** Told of each step of the start. */
   readonly stopAt?: (call: string) => void;
   readonly ip?: (args: readonly string[]) => {
@@ -62,9 +65,10 @@ export function setUp(options: Options = {}) {
   const world: {
     interfaces: Interfaces;
     state: DeviceState | undefined;
+    validMark: string;
     /** Brings news while somebody listens. */
     tell: ((news: News) => void) | undefined;
-  } = { interfaces: UP, state: WHOLE, tell: undefined };
+  } = { interfaces: UP, state: WHOLE, validMark: "0", tell: undefined };
   const answerIp = options.ip ?? ((args) => ({ exitCode: args[0] === "-j" ? 1 : 0 }));
   const runProcess: RunProcess = async (_file, args, input) => {
     ip.push(`${args.join(" ")} < ${input.trim().split("\n").join(", ")}`);
@@ -82,7 +86,7 @@ export function setUp(options: Options = {}) {
     },
     side: new ControlSide(options.config ?? config(), log, {
       spawn: engine.spawn,
-      runProcess,
+      runProcess: options.run ?? runProcess,
       lookup: async (host, family) => {
         asked.push(`${host} ${family}`);
         const answer = answers.shift() ?? new Error("no answer was prepared");
@@ -102,6 +106,13 @@ export function setUp(options: Options = {}) {
       loadNodeId: async () => {
         options.stopAt?.("node id");
         return options.nodeId ?? { id: new Uint8Array(16), warning: undefined };
+      },
+      journal: new Journal(directory, "iptun0"),
+      sysctl: {
+        read: () => world.validMark,
+        write: (_name, value) => {
+          world.validMark = value;
+        },
       },
       socketPath,
       startTimer: timers.start,

@@ -203,6 +203,7 @@ const DOCUMENT: StatusDocument = statusDocument({
   config: config(),
   features: FEATURES,
   link: { isUp: true, mtu: 1420 },
+  host: { defaultRoute: null, firewall: "off" },
   snapshot: tunnelSnapshot(),
   counters: COUNTERS,
 });

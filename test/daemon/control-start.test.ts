@@ -4,9 +4,12 @@
 import { stat } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { START_WAIT_MS } from "../../src/daemon/control-side.ts";
-import { config, peerConfig } from "./config.ts";
+import { FIRST_RETRY_MS } from "../../src/daemon/resolver.ts";
+import { config, peerConfig, prefix } from "./config.ts";
 import { attached, setUp } from "./control-rig.ts";
+import { FakeHost } from "./fake-host.ts";
 import { FEATURES } from "./snapshot.ts";
+import { settle } from "./timers.ts";
 
 describe("starting", () => {
   it("opens the engine, configures the device and says so", async () => {
@@ -48,6 +51,58 @@ describe("starting", () => {
       expect(rig.ip.at(-1)).toContain(`link set dev iptun0 mtu 1420 txqueuelen ${packets} up`);
     },
   );
+
+  it("gives the engine the mark, and sets the default route when the peer's name is known", async () => {
+    const host = new FakeHost();
+    const peer = peerConfig({
+      endpoints: [{ host: "vpn.example.org", port: 1194 }],
+      allowedIps: [prefix("0.0.0.0/0")],
+    });
+    const other = peerConfig({ name: "c", endpoints: [{ host: "c.example", port: 1194 }] });
+    const rig = setUp({
+      config: config({ peers: [peer, other] }),
+      answers: [new Error("EAI_AGAIN"), new Error("EAI_AGAIN"), ["192.0.2.2"], new Error("no")],
+      run: host.run,
+    });
+    const start = rig.side.start();
+    while (rig.log.lines.length < 2) await settle();
+    const before = [...host.changes];
+    expect(rig.log.lines).toContain(
+      "warn cannot resolve vpn.example.org of peer b: EAI_AGAIN; next try in 1 s; the default route waits for it",
+    );
+    expect(rig.log.lines).toContain(
+      "warn cannot resolve c.example of peer c: EAI_AGAIN; next try in 1 s",
+    );
+
+    await rig.timers.fire(FIRST_RETRY_MS);
+    await start;
+
+    expect(rig.engine.start?.udp.mark).toBe(12_299);
+    expect(before.filter((line) => line.includes("default"))).toEqual([]);
+    expect(host.changes).toContain("-4 route add default dev iptun0 table 12299");
+    const { interface: device } = await rig.side.status();
+    expect(device).toMatchObject({ defaultRoute: { families: ["IPv4"], mark: 12_299 } });
+    await rig.side.stop();
+    expect(host.families["-4"].routes.filter(({ dst }) => dst === "default")).toEqual([]);
+    expect([rig.world.validMark, host.tables.size]).toEqual(["0", 0]);
+  });
+
+  it("whose peer's name is not known ends at a stop", async () => {
+    const peer = peerConfig({
+      endpoints: [{ host: "vpn.example.org", port: 1194 }],
+      allowedIps: [prefix("::/0")],
+    });
+    const host = new FakeHost();
+    const rig = setUp({ config: config({ peers: [peer] }), answers: [], run: host.run });
+    const start = rig.side.start();
+    while (rig.log.lines.length < 1) await settle();
+
+    await rig.side.stop();
+    await start;
+
+    expect(host.changes.filter((line) => line.includes("default"))).toEqual([]);
+    expect(rig.log.lines.some((line) => line.includes("is up, listening"))).toBe(false);
+  });
 
   it("gives the keys to the engine and keeps none", async () => {
     const key = new Uint8Array(32).fill(7);

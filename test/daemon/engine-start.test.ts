@@ -6,6 +6,7 @@ import { config, peerConfig } from "./config.ts";
 
 const CONTEXT = {
   nodeId: new Uint8Array(16).fill(1),
+  mark: 51,
   ownAddresses: [],
   linkMtu: 9000,
   zoneIndex: () => 3,
@@ -13,7 +14,7 @@ const CONTEXT = {
 
 describe("the start message", () => {
   it("has device, socket and limits", () => {
-    const given = config({ interface: { fwmark: 51, device: "eth0", mtu: 1280 } });
+    const given = config({ interface: { device: "eth0", mtu: 1280 } });
 
     const start = engineStart(given, CONTEXT);
 

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import type { PlainEndpoint } from "../../src/core/options.ts";
 import { formatEndpoint } from "../../src/core/prefix.ts";
 import {
+  FIRST_RETRY_MS,
   literalEndpoint,
   MAX_ADDRESSES,
   REFRESH_MS,
@@ -51,6 +52,34 @@ describe("resolving", () => {
     await settle();
 
     expect(asked).toEqual([]);
+  });
+
+  it("tells when peers have had an address, those with one in the configuration at once", async () => {
+    const { resolver, timers } = setUp([new Error("EAI_AGAIN"), ["192.0.2.2"]]);
+    let isAnswered = false;
+    resolver.add(PEER);
+    resolver.add({ name: "c", endpoints: [{ host: "192.0.2.3", port: 1194 }] });
+    await resolver.answered(["c", "nobody"]);
+    const answered = resolver.answered(["b", "c"]).then(() => {
+      isAnswered = true;
+    });
+
+    await settle();
+    const early = isAnswered;
+    await timers.fire(FIRST_RETRY_MS);
+    await answered;
+
+    expect([early, isAnswered]).toEqual([false, true]);
+  });
+
+  it("lets go who waits for an answer when it is closed", async () => {
+    const { resolver } = setUp([new Error("EAI_AGAIN")]);
+    resolver.add(PEER);
+    const answered = resolver.answered(["b"]);
+
+    resolver.close();
+
+    await expect(answered).resolves.toBeUndefined();
   });
 
   it("keeps at most 16 addresses of an answer", async () => {

@@ -23,6 +23,8 @@ describe("the status document", () => {
         mtu: 1300,
         listenPort: 1194,
         isLinkUp: false,
+        defaultRoute: null,
+        firewall: "off",
       },
       engine: COUNTERS,
     });
@@ -155,6 +157,7 @@ function input(changes: Partial<StatusInput> = {}): StatusInput {
     config: config(),
     features: FEATURES,
     link: { isUp: true, mtu: 1420 },
+    host: { defaultRoute: null, firewall: "off" },
     snapshot: tunnelSnapshot(),
     counters: COUNTERS,
     ...changes,

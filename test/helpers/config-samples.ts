@@ -17,6 +17,7 @@ device = ""
 routes = true
 fwmark = 0
 copy_dscp = false
+firewall = "auto"
 state_dir = "/var/lib/iptun"
 
 [[peer]]

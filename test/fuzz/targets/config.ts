@@ -48,7 +48,8 @@ const TOKENS = [
   ...["__proto__", "constructor", "1979-05-27T07:32:00Z", "1979-13-45", "25:61:61", "[".repeat(40)],
 ];
 const NAMES = [
-  ...["name", "address", "mtu", "listen", "device", "routes", "fwmark", "copy_dscp", "state_dir"],
+  ...["name", "address", "mtu", "mtu_probe_seconds", "listen", "device", "routes", "fwmark"],
+  ...["copy_dscp", "firewall", "state_dir", "failover_ms"],
   ...["key", "key_file", "endpoint", "allowed_ips", "keepalive", "roaming", "sources", "tso"],
   ...["source_rate", "handshake_rate", "level", "gso", "gro", "tx", "file", "interface", "peer"],
   ...["learn", "mtuu", '"quoted key"', "a.b.c", "__proto__", "é"],

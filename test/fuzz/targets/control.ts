@@ -248,6 +248,7 @@ const DOCUMENT = statusDocument({
   snapshot: tunnelSnapshot(),
   counters: COUNTERS,
   link: { isUp: true, mtu: 1420 },
+  host: { defaultRoute: null, firewall: "off" },
 });
 
 function requestOf(reader: Reader): string {
