@@ -80,7 +80,7 @@ export function readDatagrams(file: string): readonly Datagram[] {
   return readRecords(file).flatMap(({ at, bytes }) => parseFrame(bytes, at) ?? []);
 }
 
-/** The IP packets of a capture of a TUN device, in order. */
+/** The packets of a capture, in order: IP packets of a TUN device, frames of any other. */
 export function readPackets(file: string): readonly Buffer[] {
   return readRecords(file).map(({ bytes }) => bytes);
 }

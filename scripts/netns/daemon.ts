@@ -53,6 +53,7 @@ export interface Settings {
   readonly mtuProbeSeconds?: number;
   readonly routes?: boolean;
   readonly copyDscp?: boolean;
+  readonly firewall?: boolean;
   readonly peers: readonly PeerSettings[];
   readonly offload?: OffloadSettings;
   readonly logLevel?: "info" | "debug";
@@ -69,6 +70,7 @@ function configText(settings: Settings, stateDir: string): string {
     ...assign("mtu_probe_seconds", settings.mtuProbeSeconds),
     ...assign("routes", settings.routes),
     ...assign("copy_dscp", settings.copyDscp),
+    ...assign("firewall", settings.firewall),
     ...assign("state_dir", stateDir),
   ];
   if (settings.offload !== undefined) {
@@ -195,6 +197,13 @@ export class Daemon {
       if (error instanceof DaemonError) return undefined;
       throw error;
     }
+  }
+
+  /** What `iptun check` says of its configuration. */
+  async check(): Promise<Finished> {
+    return await this.host.run([...IPTUN, "check", "--config", this.configFile], {
+      env: this.#env,
+    });
   }
 
   /** Waits until the status satisfies `accepts`, and returns it. */

@@ -33,6 +33,11 @@ export interface StatusSource {
 }
 
 export interface Status {
+  readonly interface: {
+    /** Families whose default route leads into the tunnel. */
+    readonly defaultRoute: { readonly families: readonly string[]; readonly mark: number } | null;
+    readonly firewall: "on" | "off" | "failed";
+  };
   readonly peers: readonly StatusPeer[];
   /** A counter for each drop reason. */
   readonly drops: Readonly<Record<string, number>>;
