@@ -29,8 +29,9 @@ export interface PeerSettings {
   readonly key?: string;
   /** A group, whose hub this host is. */
   readonly learn?: boolean;
-  /** "host:port"; absent: learned. */
-  readonly endpoint?: string;
+  /** "host:port", or several; absent: learned. */
+  readonly endpoint?: string | readonly string[];
+  readonly failoverMs?: number;
   readonly allowedIps?: readonly string[];
   readonly keepalive?: number;
   readonly roaming?: "validated" | "on" | "off";
@@ -84,6 +85,7 @@ function configText(settings: Settings, stateDir: string): string {
       ...assign("key", peer.key),
       ...assign("learn", peer.learn),
       ...assign("endpoint", peer.endpoint),
+      ...assign("failover_ms", peer.failoverMs),
       ...assign("allowed_ips", peer.allowedIps),
       ...assign("keepalive", peer.keepalive),
       ...assign("roaming", peer.roaming),
