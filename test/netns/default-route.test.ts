@@ -70,10 +70,11 @@ describe("a default route through the tunnel", () => {
     const [home, elsewhere] = SERVER;
     await followServer(home, elsewhere);
     const other = await seenOutside(OTHER, () => answers(net.client, SITE));
+    const state = await hostState(net.client);
+    await followServer(elsewhere, home);
 
     expect(other).toEqual({ answers: ALL, packets: 0 });
-    expect(await hostState(net.client)).toBe(during);
-    await followServer(elsewhere, home);
+    expect(state).toBe(during);
   });
 
   it("comes back when somebody takes its rules and routes away", async () => {
