@@ -1,30 +1,24 @@
 /**
- * Endpoints as networks have them: an uplink that dies in silence, names whose answers change, two NATs.
+ * Endpoints as networks have them: an uplink that dies in silence, and two NATs.
  */
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { addAddress, type Host, type Lab, wire, withLab } from "../../scripts/netns/lab.ts";
-import { pause, ROOT } from "../../scripts/netns/process.ts";
+import { type Host, wire, withLab } from "../../scripts/netns/lab.ts";
+import { pause } from "../../scripts/netns/process.ts";
+import { silence, unsilence } from "../../scripts/netns/silence.ts";
 import {
   ADDRESSES,
   bringUp,
   hostPort,
   makePair,
-  type Pair,
   startDaemons,
 } from "../../scripts/netns/topology.ts";
 import { longestGapMs, Ping, ping } from "../../scripts/netns/traffic.ts";
 import { makeTwoRouters } from "../../scripts/netns/two-routers.ts";
 import { figure } from "../helpers/figure.ts";
+import { slowness } from "../helpers/slowness.ts";
 
 const { left, right } = ADDRESSES;
 const SECOND = { left: "203.0.113.1", right: "203.0.113.2" } as const;
-/** Where the right site lives after its move. */
-const NEW_SIX = "2001:db8:1::77";
-const NAME = "right.example";
-/** Silence after which a name is asked for again: data unanswered for 15 s, then INITs for 5 s. */
-const UNANSWERED_MS = 20_000;
 /** A round trip with what ping adds to it, milliseconds. */
 const ROUND_TRIP_MS = 100;
 
@@ -51,7 +45,7 @@ describe("a first endpoint that dies in silence", () => {
       const gapMs = longestGapMs(beside.replies);
       const second = (await pair.left.status()).peers[0];
       const replies = beside.replies.length;
-      await pair.right.host.output(["nft", "delete table inet silence"]);
+      await unsilence(pair.right.host);
       await pair.left.waitForStatus(
         "the first endpoint",
         ({ peers }) => peers[0]?.endpoint === hostPort(right.outer4),
@@ -69,45 +63,8 @@ describe("a first endpoint that dies in silence", () => {
         "<= 2,000 ms + 1 round trip; <= 1,000 ms",
       );
       expect(second?.endpoint).toBe(hostPort(SECOND.right));
-      expect(gapMs).toBeLessThan(failoverMs + ROUND_TRIP_MS);
-      expect(backMs).toBeLessThan(1_000);
-    });
-  });
-});
-
-describe("a name", () => {
-  it("whose answers are empty or fail keeps its address; one that moves to IPv6 only is followed", async () => {
-    await withLab(async (lab) => {
-      const { pair, answer } = await startNamed(lab);
-      answer("");
-
-      await silence(pair.right.host, "eth0");
-      const asking = new Ping(pair.left.host, right.inner4, 0.2);
-      await pause(UNANSWERED_MS + 1_500);
-      answer("fail");
-      await pause(2_500);
-      await pair.right.host.output(["nft", "delete table inet silence"]);
-      await asking.stop();
-      const kept = await ping(pair.left.host, right.inner4, 40, 0.2);
-      const endpoint = (await pair.left.status()).peers[0]?.endpoint;
-
-      expect(pair.left.log).toContain(`cannot resolve ${NAME}`);
-      expect(endpoint).toBe(hostPort(right.outer4));
-      expect(kept.received).toBeGreaterThan(10);
-
-      await pair.right.stop("SIGKILL");
-      pair.right.host.ip("address", "flush", "dev", "eth0");
-      addAddress(pair.right.host, "eth0", `${NEW_SIX}/64`);
-      answer(NEW_SIX);
-      await pair.right.start();
-      const beside = new Ping(pair.left.host, right.inner4, 0.2);
-      await pair.left.waitForStatus(
-        "the new address",
-        ({ peers }) => peers[0]?.endpoint === hostPort(NEW_SIX),
-        UNANSWERED_MS + 10_000,
-      );
-      await beside.stop();
-      expect((await ping(pair.left.host, right.inner4, 5)).received).toBe(5);
+      expect(gapMs).toBeLessThan(failoverMs + ROUND_TRIP_MS * slowness());
+      expect(backMs).toBeLessThan(1_000 * slowness());
     });
   });
 });
@@ -137,7 +94,7 @@ describe("two sites, each behind a NAT that keeps ports", () => {
         "<= 2,000 ms + 1 round trip",
       );
       expect(replies.length).toBeGreaterThan(100);
-      expect(gapMs).toBeLessThan(keepalive * 1000 + ROUND_TRIP_MS);
+      expect(gapMs).toBeLessThan(keepalive * 1000 + ROUND_TRIP_MS * slowness());
       expect((await ping(routed.right.host, left.inner4, 5)).received).toBe(5);
     });
   });
@@ -145,20 +102,6 @@ describe("two sites, each behind a NAT that keeps ports", () => {
 
 /** Addresses of the routers on the link in the middle. */
 const PUBLIC = { left: "198.18.0.1", right: "198.18.0.2" } as const;
-
-/** Drops everything that comes and goes on a device, without a word. */
-async function silence(host: Host, device: string): Promise<void> {
-  const chain = (hook: string) =>
-    `add chain inet silence ${hook} { type filter hook ${hook} priority 0; }`;
-  const rules = [
-    "add table inet silence",
-    chain("input"),
-    chain("output"),
-    `add rule inet silence input iifname ${device} drop`,
-    `add rule inet silence output oifname ${device} drop`,
-  ];
-  await host.output(["nft", rules.join("; ")]);
-}
 
 /** A NAT that keeps ports where it can, and hides its networks. */
 async function translate(router: Host): Promise<void> {
@@ -175,23 +118,4 @@ async function translate(router: Host): Promise<void> {
 
 async function flush(router: Host): Promise<void> {
   await router.run(["conntrack", "-F"]);
-}
-
-/** A pair whose left side knows the right one by a name, and a name server on the left that says what it is told. */
-async function startNamed(
-  lab: Lab,
-): Promise<{ readonly pair: Pair; readonly answer: (text: string) => void }> {
-  const file = join(lab.dir, "answer");
-  const resolv = join(lab.dir, "resolv.conf");
-  const answer = (text: string) => writeFileSync(file, text);
-  writeFileSync(resolv, "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
-  answer(right.outer4);
-  const bind = `mount --bind ${resolv} /etc/resolv.conf; exec "$@"`;
-  const wrapper = ["unshare", "--mount", "sh", "-c", bind, "sh"];
-  const pair = await makePair(lab, { left: { endpoint: `${NAME}:1194`, wrapper } });
-  const agent = join(ROOT, "scripts/netns/dns-agent.ts");
-  const server = pair.left.host.start([process.execPath, "--import", "tsx", agent, file]);
-  await server.waitForOutput(/listening/);
-  await startDaemons(pair);
-  return { pair, answer };
 }

@@ -20,6 +20,7 @@ import {
   type TwoRoutersOptions,
 } from "../../scripts/netns/two-routers.ts";
 import { IS_FULL } from "../helpers/figure.ts";
+import { slowness } from "../helpers/slowness.ts";
 
 const { right } = ADDRESSES;
 /** Bytes around an inner packet. */
@@ -66,15 +67,15 @@ describe.each(IS_FULL ? [...CASES, ...MORE] : CASES)(
     it("is found within 3 s of the session, and TCP never stalls over 1 s", async () => {
       await withLab(async (lab) => {
         const routed = await startTwoRouters(lab, { family, ...options });
-        const tookMs = await untilFound([routed.left, routed.right], path, 3_000);
+        const tookMs = await untilFound([routed.left, routed.right], path, 3_000 * slowness());
         await pause(200);
 
         const stream = await tcpStream(routed.left.host, routed.right.host, right.inner4, 1);
 
-        expect(tookMs).toBeLessThan(3_000);
+        expect(tookMs).toBeLessThan(3_000 * slowness());
         expect(deviceMtu(routed)).toBe(Math.max(1280, path - OVERHEAD[family]));
         expect(stream.bytes).toBeGreaterThan(1_000_000);
-        expect(stream.longestMs).toBeLessThan(1_000);
+        expect(stream.longestMs).toBeLessThan(1_000 * slowness());
       });
     });
   },
@@ -92,21 +93,21 @@ describe("a path that falls from 1500 to 1300 in mid-transfer, ICMP dropped", ()
           left: { settings },
           right: { settings },
         });
-        await untilFound([routed.left], 1500, 3_000);
+        await untilFound([routed.left], 1500, 3_000 * slowness());
 
         const transfer = tcpStream(routed.left.host, routed.right.host, right.inner4, 9);
         await pause(2_000);
         setMiddle(routed, 1300);
         // The side that sends little has no need to know.
-        const foundMs = await untilFound([routed.left], 1300, 5_000);
+        const foundMs = await untilFound([routed.left], 1300, 5_000 * slowness());
         const stream = await transfer;
         setMiddle(routed, 1500);
-        const risenMs = await untilFound([routed.left], 1500, 6_000);
+        const risenMs = await untilFound([routed.left], 1500, 6_000 * slowness());
 
-        expect(foundMs).toBeLessThan(5_000);
-        expect(stream.longestMs).toBeLessThan(5_000);
+        expect(foundMs).toBeLessThan(5_000 * slowness());
+        expect(stream.longestMs).toBeLessThan(5_000 * slowness());
         expect(stream.lastSecond).toBeGreaterThan(10_000_000);
-        expect(risenMs).toBeLessThan(6_000);
+        expect(risenMs).toBeLessThan(6_000 * slowness());
       });
     },
   );
@@ -124,7 +125,7 @@ describe("hosts behind the sites, with DF and an MTU of 1500", () => {
       const lanA = addLan(lab, "lan-a", routed.left.host, 1);
       const lanB = addLan(lab, "lan-b", routed.right.host, 2);
       await startDaemons(routed);
-      await untilFound([routed.left, routed.right], 1400, 3_000);
+      await untilFound([routed.left, routed.right], 1400, 3_000 * slowness());
 
       const [four, six] = await Promise.all([
         tcpStream(lanA, lanB, LAN.b.four, 1),
@@ -136,7 +137,7 @@ describe("hosts behind the sites, with DF and an MTU of 1500", () => {
 
       for (const { bytes, longestMs } of [four, six]) {
         expect(bytes).toBeGreaterThan(1_000_000);
-        expect(longestMs).toBeLessThan(1_000);
+        expect(longestMs).toBeLessThan(1_000 * slowness());
       }
       expect(told4).toMatch(/mtu ?= ?1340/);
       expect(told6).toMatch(/mtu ?[=:] ?1340/);
