@@ -47,12 +47,12 @@ function deviceMtu({ left }: TwoRouters): number {
 }
 
 const CASES: readonly (TwoRoutersOptions & { readonly path: number; readonly family: 4 | 6 })[] = [
-  { family: 4, path: 1500 },
   { family: 4, path: 1400, middleMtu: 1400 },
   { family: 6, path: 1400, middleMtu: 1400, isSilent: true },
   { family: 6, path: 9000, linkMtu: 9000 },
 ];
 const MORE: typeof CASES = [
+  { family: 4, path: 1500 },
   { family: 6, path: 1500 },
   { family: 6, path: 1400, middleMtu: 1400 },
   { family: 4, path: 1400, middleMtu: 1400, isSilent: true },
