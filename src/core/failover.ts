@@ -49,6 +49,7 @@ export function heardElsewhere(
   now: Instant,
 ): void {
   const { failover, endpoint } = peer;
+  if (peer.failoverMs === Number.POSITIVE_INFINITY) return;
   const to = othersOf(peer).find((other) => isRowFrom(rows, base, other));
   if (to === undefined || endpoint === undefined || !peer.probes.isAsked(to)) return;
   if (isDead(peer)) {
