@@ -1,5 +1,5 @@
 /**
- * The path MTU of each peer (rule 17): searched when a session begins or the endpoint moves, confirmed while
+ * The path MTU of each peer (rule 18): searched when a session begins or the endpoint moves, confirmed while
  * large datagrams flow, and asked for again when it fell or may have risen.
  *
  * Only authentic answers to own probes count; ICMP is not even read, so nobody can forge a smaller path.

@@ -14,6 +14,7 @@ import { exposureFault, processIdentity, readRegularFile } from "../config/priva
 import { codeOf, DaemonError, messageOf } from "./failure.ts";
 import { makeDirectory } from "./make-directory.ts";
 import { isAlive, ownIdentity, type RunIdentity } from "./run-identity.ts";
+import { writeDurably } from "./write-durably.ts";
 
 /** Bytes of the largest journal; one has some 600. */
 const MAX_BYTES = 16_384;
@@ -121,7 +122,7 @@ export class Journal {
     try {
       makeDirectory(dirname(this.path));
       await rm(draft, { force: true });
-      await writeSynced(draft, `${JSON.stringify(content)}\n`);
+      await writeDurably(draft, `${JSON.stringify(content)}\n`);
       await rename(draft, this.path);
       await syncDirectory(dirname(this.path));
     } catch (cause) {
@@ -165,16 +166,6 @@ function parseJson(text: string): unknown {
     return JSON.parse(text);
   } catch {
     return undefined;
-  }
-}
-
-async function writeSynced(path: string, text: string): Promise<void> {
-  const file = await open(path, "wx", 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }
 

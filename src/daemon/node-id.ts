@@ -6,10 +6,11 @@
  * the file is written under another name and linked into place, which fails where one exists.
  */
 import { randomBytes } from "node:crypto";
-import { link, open, readFile, rm } from "node:fs/promises";
+import { link, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { codeOf, messageOf } from "./failure.ts";
 import { makeDirectory } from "./make-directory.ts";
+import { writeDurably } from "./write-durably.ts";
 
 /** Bytes of a node id. */
 export const NODE_ID_BYTES = 16;
@@ -55,16 +56,6 @@ async function createId(stateDir: string, path: string): Promise<Uint8Array> {
     return (await readId(path)) ?? id;
   } finally {
     await rm(draft, { force: true });
-  }
-}
-
-async function writeDurably(path: string, text: string): Promise<void> {
-  const file = await open(path, "wx", 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }
 

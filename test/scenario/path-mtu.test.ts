@@ -1,4 +1,4 @@
-/** The path MTU: how fast it is found, what a fall and a rise cost, and what may not change it (rule 17). */
+/** The path MTU: how fast it is found, what a fall and a rise cost, and what may not change it (rule 18). */
 import { describe, expect, it } from "vitest";
 import { pingPacket, udpPacket, viewPacket } from "../helpers/packets.ts";
 import { connect, dropsOf, eventsOf, exchange, peerOf } from "../sim/observe.ts";
