@@ -10,6 +10,7 @@ import { type Lab, openLab } from "../../scripts/netns/lab.ts";
 import { pause } from "../../scripts/netns/process.ts";
 import { OUTER, type Routed, routedHosts } from "../../scripts/netns/routed.ts";
 import { hostPort } from "../../scripts/netns/topology.ts";
+import { setFeatures } from "../../scripts/netns/two-lans.ts";
 import { innerBytes } from "../helpers/address.ts";
 
 export const SIDES = ["left", "right"] as const;
@@ -52,6 +53,9 @@ export class EcnLab {
 
   /** Starts all four daemons and waits for the sessions. */
   async start(): Promise<void> {
+    // The router gets datagrams one by one, not pings at the same moment as one: they are told apart by length.
+    for (const side of SIDES)
+      await setFeatures(this.routed[side], "eth0", { "tx-udp-segmentation": false });
     for (const tunnel of TUNNELS) {
       const keyFile = await makeKey(this.lab.dir, `${tunnel.device}.key`);
       for (const side of SIDES)
