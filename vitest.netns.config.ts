@@ -23,6 +23,7 @@ const ALONE = [
     "lab-rate",
     "memory",
     "path-mtu",
+    "quality",
   ],
   ...["offload-capture", "offload-delivery", "offload-lans", "restart"],
 ].map((name) => `test/netns/${name}.test.ts`);

@@ -22,6 +22,9 @@ const front = createSocket(family(frontAddress));
 const back = createSocket(family(backAddress));
 const recorded: Record<Direction, Buffer[]> = { forward: [], backward: [] };
 const passed: Record<Direction, number> = { forward: 0, backward: 0 };
+const lost: Record<Direction, number> = { forward: 0, backward: 0 };
+const delayed: Record<Direction, number> = { forward: 0, backward: 0 };
+const delays: Record<Direction, number> = { forward: 0, backward: 0 };
 let disturbance: Disturbance = { loss: 0, delayMs: 0, jitterMs: 0, duplicate: 0, seed: 1 };
 let isOpen = true;
 let client: RemoteInfo | undefined;
@@ -63,15 +66,26 @@ function receive(direction: Direction, datagram: Buffer): void {
   passed[direction] += 1;
   if (recorded[direction].length < RECORDED_MAX) recorded[direction].push(datagram);
   const isLossy = (disturbance.lossy ?? direction) === direction;
-  if (!isOpen || (isLossy && random() < disturbance.loss)) return;
+  if (!isOpen || (isLossy && random() < disturbance.loss)) {
+    lost[direction] += 1;
+    return;
+  }
   const copies = random() < disturbance.duplicate ? 2 : 1;
   for (let copy = 0; copy < copies; copy++) sendLater(direction, datagram);
 }
 
 function sendLater(direction: Direction, datagram: Buffer): void {
   const delayMs = disturbance.delayMs + random() * disturbance.jitterMs;
-  if (delayMs === 0) send(direction, datagram);
-  else setTimeout(() => send(direction, datagram), delayMs);
+  if (delayMs === 0) {
+    send(direction, datagram);
+    return;
+  }
+  const start = performance.now();
+  setTimeout(() => {
+    delayed[direction] += 1;
+    delays[direction] += performance.now() - start;
+    send(direction, datagram);
+  }, delayMs);
 }
 
 function send(direction: Direction, datagram: Buffer): void {
@@ -92,10 +106,18 @@ function replay(direction: Direction, datagrams: readonly Buffer[], from: number
   else setTimeout(() => replay(direction, datagrams, next), REPLAY_SLICE_MS);
 }
 
+/** Milliseconds; timers are later than they were set to. */
+function meanDelay(direction: Direction): number {
+  return delayed[direction] === 0 ? 0 : delays[direction] / delayed[direction];
+}
+
 function answer(): void {
   const report: RelayReport = {
     forward: passed.forward,
     backward: passed.backward,
+    lostForward: lost.forward,
+    lostBackward: lost.backward,
+    meanDelayMs: meanDelay("forward") + meanDelay("backward"),
     recordedForward: types(recorded.forward),
     recordedBackward: types(recorded.backward),
   };

@@ -6,9 +6,10 @@
  * The left site is given the relay's address as its endpoint, as a site behind NAT would be.
  */
 import { join } from "node:path";
+import { makeKey } from "./daemon.ts";
 import { type Host, type Lab, wire } from "./lab.ts";
 import { type Child, nextMessage, ROOT } from "./process.ts";
-import { ADDRESSES, PORT } from "./topology.ts";
+import { ADDRESSES, bringUp, type Pair, type PairOptions, PORT, sideDaemon } from "./topology.ts";
 
 /** What the relay does to each datagram. */
 export interface Disturbance {
@@ -37,6 +38,11 @@ export interface RelayReport {
   /** From the left site, and from the right one. */
   readonly forward: number;
   readonly backward: number;
+  /** Of those, what it did not send on. */
+  readonly lostForward: number;
+  readonly lostBackward: number;
+  /** What the delays there and back were in truth, together, milliseconds. */
+  readonly meanDelayMs: number;
   /** Recorded datagrams by message type. */
   readonly recordedForward: Readonly<Record<number, number>>;
   readonly recordedBackward: Readonly<Record<number, number>>;
@@ -59,9 +65,12 @@ export class Relay {
 }
 
 /** Three hosts in a row; the middle one relays UDP port 1194. */
-export async function relayedHosts(
-  lab: Lab,
-): Promise<{ readonly left: Host; readonly right: Host; readonly relay: Relay }> {
+export async function relayedHosts(lab: Lab): Promise<{
+  readonly left: Host;
+  readonly middle: Host;
+  readonly right: Host;
+  readonly relay: Relay;
+}> {
   const left = lab.addHost("left");
   const middle = lab.addHost("relay");
   const right = lab.addHost("right");
@@ -78,5 +87,24 @@ export async function relayedHosts(
   const command = [process.execPath, "--import", "tsx", agent, ...path];
   const child = middle.start(command, { hasChannel: true });
   await nextMessage<RelayReport>(child);
-  return { left, right, relay: new Relay(child) };
+  return { left, middle, right, relay: new Relay(child) };
+}
+
+/** A tunnel through a relay, up; the right site learns the relay's address. */
+export async function relayedPair(
+  lab: Lab,
+  options: Pick<PairOptions, "left" | "right"> & { readonly disturbance?: Disturbance } = {},
+): Promise<{ readonly pair: Pair; readonly relay: Relay; readonly middle: Host }> {
+  const hosts = await relayedHosts(lab);
+  const { disturbance } = options;
+  if (disturbance !== undefined) await hosts.relay.order({ kind: "disturb", disturbance });
+  const keyFile = await makeKey(lab.dir);
+  const pair: Pair = {
+    left: sideDaemon(hosts.left, "left", keyFile, options.left),
+    right: sideDaemon(hosts.right, "right", keyFile, options.right),
+    keyFile,
+  };
+  await Promise.all([pair.left.start(), pair.right.start()]);
+  await bringUp(pair);
+  return { pair, relay: hosts.relay, middle: hosts.middle };
 }

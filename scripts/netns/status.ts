@@ -16,6 +16,11 @@ export interface StatusPeer {
   readonly endpoint: string | null;
   readonly mtu: number;
   readonly pathMtu: number | null;
+  readonly quality: {
+    readonly roundTripMs: number | null;
+    readonly outboundLoss: number | null;
+    readonly inboundLoss: number | null;
+  };
   readonly counters: {
     readonly inboundPackets: number;
     readonly outboundPackets: number;

@@ -76,6 +76,8 @@ function peerBlock(peer: PeerStatus): string {
     ["session", sessionText(peer)],
     ["last heard", peer.silentSeconds === null ? "never" : `${ageText(peer.silentSeconds)} ago`],
     ["mtu", mtuText(peer)],
+    ["round trip", roundTripText(peer)],
+    ["loss", lossText(peer)],
     ["inbound", trafficText(counters.inboundPackets, counters.inboundBytes)],
     ["outbound", trafficText(counters.outboundPackets, counters.outboundBytes)],
     ["handshakes", handshakeText(peer)],
@@ -121,6 +123,24 @@ function endpointText({ endpoint, configuredEndpoints }: PeerStatus): string {
 
 function mtuText({ mtu, pathMtu }: PeerStatus): string {
   return pathMtu === null ? `${mtu}` : `${mtu}, the path carries ${pathMtu}`;
+}
+
+function roundTripText({ quality }: PeerStatus): string {
+  const { roundTripMs, minRoundTripMs, p95RoundTripMs, jitterMs } = quality;
+  if (roundTripMs === null) return "not known yet";
+  return `${roundTripMs} ms (least ${minRoundTripMs}, p95 ${p95RoundTripMs}), jitter ${jitterMs} ms`;
+}
+
+function lossText({ quality, counters }: PeerStatus): string {
+  const { outboundLoss, inboundLoss } = quality;
+  const late = counters.reorderedDatagrams;
+  const reordered = late === 0 ? "" : `; ${countText(late, "datagram")} came out of order`;
+  if (outboundLoss === null && inboundLoss === null) return `not known yet${reordered}`;
+  return `${shareText(inboundLoss)} inbound, ${shareText(outboundLoss)} outbound${reordered}`;
+}
+
+function shareText(share: number | null): string {
+  return share === null ? "not known" : `${(share * 100).toFixed(share === 0 ? 0 : 2)} %`;
 }
 
 function sessionText({ sessions }: PeerStatus): string {

@@ -156,6 +156,13 @@ export const PREFERRED_ANSWERS = 3;
 export const PREFERRED_AGAIN_MS = 1_000;
 export const PREFERRED_MS = 10_000;
 
+/** Time between two reports and two measuring probes while packets flow, milliseconds (rule 20). */
+export const MEASURE_MS = 1_000;
+/** Round-trip times, and periods of a report, that link quality is told from (rule 20). */
+export const QUALITY_SAMPLES = 64;
+/** UDP payload of the longest probe whose round-trip time counts: the configured keepalive (rule 20). */
+export const MEASURED_PROBE_BYTES = 41;
+
 /** Packets and bytes that wait for a session, a peer and in all. BOUNDED: the oldest is dropped (rule 14). */
 export const WAITING_PACKETS = 128;
 export const WAITING_BYTES = 256 * 1024;

@@ -8,7 +8,15 @@ import type { Peer, Session } from "./peer.ts";
 import { MESSAGE_DONT_FRAGMENT, SEAL, SEAL_FIELDS } from "./rows.ts";
 import { drop, type State, transmit } from "./state.ts";
 import type { Instant } from "./time.ts";
-import { CLOSE_FRAME, DATA_OVERHEAD, FRAME, PATH_FRAME, PROBE_FRAME, viewOf } from "./wire.ts";
+import {
+  CLOSE_FRAME,
+  DATA_OVERHEAD,
+  FRAME,
+  PATH_FRAME,
+  PROBE_FRAME,
+  REPORT_FRAME,
+  viewOf,
+} from "./wire.ts";
 
 /** Reason byte of a close frame: the sender stops. */
 const CLOSE_STOPPED = 0;
@@ -37,6 +45,30 @@ export function sendPathProbe(state: State, peer: Peer, bytes: number, now: Inst
   if (current === undefined || endpoint === undefined) return;
   const frame = probeFrame(peer.probes.add(bytes, endpoint, now), bytes);
   sealAndQueue(state, current, frame, endpoint, now, MESSAGE_DONT_FRAGMENT);
+}
+
+/** As short as a probe can be; it asks for nothing but its answer (rule 20). */
+export function sendMeasuringProbe(
+  state: State,
+  session: Session,
+  to: Endpoint,
+  now: Instant,
+): void {
+  const bytes = PROBE_FRAME.SIZE + DATA_OVERHEAD;
+  const id = session.peer.probes.add(bytes, to, now);
+  sealAndQueue(state, session, probeFrame(id, bytes), to, now);
+}
+
+/** Tells what arrived of the session (rule 20). */
+export function sendReport(state: State, session: Session, to: Endpoint, now: Instant): void {
+  const frame = new Uint8Array(REPORT_FRAME.SIZE);
+  const view = viewOf(frame);
+  const { window, receivedPackets, probesReceived, probesSent } = session;
+  frame[REPORT_FRAME.type] = FRAME.REPORT;
+  view.setBigUint64(REPORT_FRAME.highest, BigInt(window.highest), true);
+  view.setBigUint64(REPORT_FRAME.received, BigInt(receivedPackets - probesReceived), true);
+  view.setUint32(REPORT_FRAME.probes, probesSent, true);
+  sealAndQueue(state, session, frame, to, now);
 }
 
 /** A probe whose datagram has `bytes` in all. */
@@ -122,6 +154,7 @@ export function sealAndQueue(
     drop(state, "seal_failed");
     return false;
   }
+  if (plaintext[0] === FRAME.PROBE) session.probesSent += 1;
   if (flags === 0) noteSent(session.peer, ANSWERED.has(plaintext[0]), now);
   transmit(state, datagram, to, flags);
   return true;

@@ -37,6 +37,8 @@ export const TIMERS = {
   failover: "silent endpoint",
   /** Asks whether a preferred endpoint lives again. */
   prefer: "preferred endpoint",
+  /** Sends a report and a probe while packets flow. */
+  measure: "link quality",
 } as const;
 
 export type Timer = keyof typeof TIMERS;

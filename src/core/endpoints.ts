@@ -14,6 +14,7 @@ export function moveEndpoint(state: State, peer: Peer, to: Endpoint, now: Instan
   peer.endpoint = to;
   peer.endpointSince = now;
   searchPath(peer, now);
+  peer.quality?.clear();
   if (rankOf(peer, to) > 0) peer.timers.set("prefer", after(now, PREFERRED_MS));
   if (from !== undefined) peer.counters.endpointMoves += 1;
   state.events.push({

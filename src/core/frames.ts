@@ -7,6 +7,7 @@ import { ADDRESS_FRAMES, GROUP_ADDRESSES } from "./constants.ts";
 import { pathFrame, sealAndQueue } from "./control.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { moveEndpoint } from "./endpoints.ts";
+import { probeMeasured, reportReceived } from "./measure.ts";
 import { pathProbeAnswered } from "./path-mtu.ts";
 import type { Peer, Session } from "./peer.ts";
 import { closeSession } from "./sessions.ts";
@@ -67,11 +68,14 @@ export function handleFrame(
     case FRAME.ADDRESSES:
       return receiveAddresses(state, session, frame, now);
     case FRAME.PROBE:
+      session.probesReceived += 1;
       answer(state, session.peer, probeAnswer(frame), now);
       return undefined;
     case FRAME.PROBE_ANSWER:
       probeAnswered(session.peer, frame, now);
       return undefined;
+    case FRAME.REPORT:
+      return reportReceived(session, frame);
     default:
       return undefined;
   }
@@ -84,6 +88,7 @@ function probeAnswered(peer: Peer, frame: Uint8Array, now: Instant): void {
   const probe = peer.probes.take(id, view.getUint16(PROBE_FRAME.bytes, true));
   if (probe === undefined) return;
   peer.roundTrip.add(now - probe.sentAt);
+  probeMeasured(peer, probe, now);
   pathProbeAnswered(peer, probe.bytes, probe.to, now);
 }
 

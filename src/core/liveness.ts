@@ -6,6 +6,7 @@
 import {
   CONFIRMATION_MS,
   FAILOVER_STAGES,
+  MEASURE_MS,
   PASSIVE_KEEPALIVE_MS,
   STALE_AFTER_MS,
   UNANSWERED_DATA_MS,
@@ -28,6 +29,7 @@ export function noteSent(peer: Peer, expectsAnswer: boolean, now: Instant): void
       peer.failover.stage = 0;
       timers.set("failover", after(now, (FAILOVER_STAGES[0] ?? 1) * peer.failoverMs));
     }
+    armMeasure(peer, now);
     // Not for each packet: often enough while anything is answered, and the timer looks for itself.
     if (peer.path !== undefined && !timers.isSet("path")) {
       timers.set("path", after(now, CONFIRMATION_MS));
@@ -45,8 +47,16 @@ export function noteHeard(peer: Peer, isCurrent: boolean, isPacket: boolean, now
   peer.lastHeardAt = now;
   if (isCurrent) timers.clear("unanswered");
   timers.set("stale", after(now, STALE_AFTER_MS));
+  if (isPacket) armMeasure(peer, now);
   if (isPacket && !timers.isSet("passiveKeepalive")) {
     timers.set("passiveKeepalive", after(now, PASSIVE_KEEPALIVE_MS));
+  }
+}
+
+/** Link quality is looked at while packets flow; the timer looks for itself. */
+function armMeasure({ quality, timers }: Peer, now: Instant): void {
+  if (quality !== undefined && !timers.isSet("measure")) {
+    timers.set("measure", after(now, MEASURE_MS));
   }
 }
 

@@ -81,6 +81,8 @@ export interface TunnelOptions {
   readonly innerAddresses?: readonly Uint8Array[];
   /** Whether the DSCP of a packet is copied to its datagram; not unless told. */
   readonly copyDscp?: boolean;
+  /** Whether round-trip time and loss of each peer are measured (rule 20); not unless told. */
+  readonly measuresQuality?: boolean;
   readonly limits: LimitOptions;
   readonly offloads: OffloadOptions;
 }
@@ -175,6 +177,8 @@ export interface PeerCounters {
   handshakesAnswered: number;
   sessions: number;
   endpointMoves: number;
+  /** Datagrams that came after one which was sealed later. */
+  reorderedDatagrams: number;
 }
 
 export interface SessionSnapshot {
@@ -185,6 +189,24 @@ export interface SessionSnapshot {
   /** Datagrams sealed and highest counter opened. */
   readonly sent: number;
   readonly received: number;
+}
+
+/** Milliseconds, of the last 64 short probes to the endpoint in use. */
+export interface RoundTripSnapshot {
+  /** As in RFC 6298 §2. */
+  readonly smoothed: number;
+  readonly min: number;
+  readonly p95: number;
+  /** Mean difference of one round-trip time from the next. */
+  readonly jitter: number;
+}
+
+/** Of the last 64 s in which packets flowed; undefined where nothing is known yet. */
+export interface QualitySnapshot {
+  readonly roundTrip: RoundTripSnapshot | undefined;
+  /** Shares from 0 to 1 of what was sent in each direction. */
+  readonly outboundLoss: number | undefined;
+  readonly inboundLoss: number | undefined;
 }
 
 export interface PeerSnapshot {
@@ -212,6 +234,7 @@ export interface PeerSnapshot {
   /** Largest inner packet for the peer, and the outer packet that is known to pass; undefined: not known, or not asked. */
   readonly mtu: number;
   readonly pathMtu: number | undefined;
+  readonly quality: QualitySnapshot;
   readonly waitingPackets: number;
   readonly counters: Readonly<PeerCounters>;
 }

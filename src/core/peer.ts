@@ -22,6 +22,7 @@ import { Path } from "./path.ts";
 import type { Prefix } from "./prefix.ts";
 import { Probes, RoundTrip } from "./probes.ts";
 import type { PskOf } from "./psk.ts";
+import { LinkQuality } from "./quality.ts";
 import type { SessionOf } from "./session.ts";
 import type { Instant } from "./time.ts";
 import { SECOND_MS } from "./time.ts";
@@ -151,6 +152,8 @@ export class Peer implements Sleeper {
   /** Own probes on their way, and what their answers told. */
   readonly probes = new Probes();
   readonly roundTrip = new RoundTrip();
+  /** undefined: it is not measured. */
+  readonly quality: LinkQuality | undefined;
   /** undefined: the MTU is fixed. */
   readonly path: Path | undefined;
   /** Largest inner packet that the path carries in one piece, and the largest that is let in: never below 1280. */
@@ -167,6 +170,7 @@ export class Peer implements Sleeper {
     handshakesAnswered: 0,
     sessions: 0,
     endpointMoves: 0,
+    reorderedDatagrams: 0,
   };
 
   constructor(
@@ -177,6 +181,7 @@ export class Peer implements Sleeper {
       readonly waiting: WaitingTotal;
       readonly mtu: number;
       readonly pathMtu: PathMtuState;
+      readonly measuresQuality: boolean;
     },
     now: Instant,
     membership?: Membership,
@@ -192,6 +197,7 @@ export class Peer implements Sleeper {
     this.roaming = options.roaming;
     this.failoverMs = options.failoverMs ?? DEFAULT_FAILOVER_MS;
     this.configured = options.endpoints.map(fromPlain);
+    this.quality = shared.measuresQuality ? new LinkQuality() : undefined;
     this.path = shared.pathMtu.isAuto ? new Path() : undefined;
     this.mtu = shared.pathMtu.isAuto ? LEAST_INNER_MTU : shared.mtu;
     this.carries = this.mtu;

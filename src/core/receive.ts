@@ -357,6 +357,7 @@ export class Receiver {
     const isPacket = this.#deliverer.isPacket(offset, bytes);
     const isOfPacket = isPacket || (bytes > 0 && this.#datagrams.arena[offset] === FRAME.PART);
     session.receivedPackets += alike;
+    if (!isHighest) session.peer.counters.reorderedDatagrams += alike;
     this.#hearing.heard(session, bytes, isOfPacket, isHighest, base, now);
     // The first may have been answered, which takes back what was heard until then; the second comes after.
     if (alike > 1) this.#hearing.heard(session, bytes, isOfPacket, isHighest, base, now);

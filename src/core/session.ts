@@ -40,6 +40,12 @@ interface WaitingPart {
   readonly at: Instant;
 }
 
+/** Datagrams of one direction up to the highest that arrived. */
+interface Account {
+  readonly sent: number;
+  readonly received: number;
+}
+
 /** `Owner` is the peer; peer.ts has the alias `Session` that everything else uses. */
 export class SessionOf<Owner> {
   readonly peer: Owner;
@@ -61,6 +67,14 @@ export class SessionOf<Owner> {
   failedOpens = 0;
   /** Datagrams opened and committed. */
   receivedPackets = 0;
+  /** Probes among them, and those sealed; link quality counts without them. */
+  probesReceived = 0;
+  probesSent = 0;
+  /** `receivedPackets` at the last report. */
+  reportedPackets = 0;
+  /** The two sides' accounts so far, of datagrams but probes: ours as the last report told, and the other side's. */
+  told: Account = { sent: 0, received: 0 };
+  seen: Account = { sent: 0, received: 0 };
   /** Address frames taken from a node of a group. */
   addressFrames = 0;
   /** Id of the next packet that is sent in parts, and parts that wait for their other. BOUNDED: PARTS_WAITING. */

@@ -38,10 +38,13 @@ function peerSnapshot(peer: Peer, now: Instant): PeerSnapshot {
     remoteKeepaliveSeconds: remote?.keepaliveSeconds,
     mtu: peer.mtu,
     pathMtu: peer.path?.confirmed || undefined,
+    quality: peer.quality?.snapshot() ?? NO_QUALITY,
     waitingPackets: peer.waiting.count,
     counters: { ...peer.counters },
   };
 }
+
+const NO_QUALITY = { roundTrip: undefined, outboundLoss: undefined, inboundLoss: undefined };
 
 function stateOf(peer: Peer, now: Instant): PeerSnapshot["state"] {
   const { current } = peer;

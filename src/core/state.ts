@@ -42,6 +42,7 @@ export interface State {
   readonly mtu: number;
   readonly copyDscp: boolean;
   readonly pathMtu: PathMtuState;
+  readonly measuresQuality: boolean;
   readonly listenPort: number;
   /** 16 bytes each. */
   ownAddresses: readonly Uint8Array[];
@@ -104,6 +105,7 @@ export function newState(
       linkMtu: options.pathMtu?.linkMtu ?? Number.POSITIVE_INFINITY,
       raiseMs: options.pathMtu?.raiseMs ?? Number.POSITIVE_INFINITY,
     },
+    measuresQuality: options.measuresQuality ?? false,
     listenPort: options.listenPort,
     ownAddresses: options.ownAddresses,
     innerAddresses: options.innerAddresses ?? [],

@@ -4,6 +4,7 @@ import { sendKeepalive, sendProbe } from "./control.ts";
 import { failoverDue, preferDue } from "./failover.ts";
 import { giveUp, repeatConfirmation, retry, startAttempt } from "./initiate.ts";
 import { armKeepalive } from "./liveness.ts";
+import { measureDue } from "./measure.ts";
 import { pathDue, raisePath } from "./path-mtu.ts";
 import { isNode, type Peer } from "./peer.ts";
 import { expireSessions } from "./sessions.ts";
@@ -37,6 +38,7 @@ function handlePeerTimers(state: State, peer: Peer, now: Instant): void {
   if (timers.takeDue("prefer", now)) preferDue(state, peer, now);
   if (timers.takeDue("raise", now)) raisePath(state, peer, now);
   if (timers.takeDue("path", now)) pathDue(state, peer, now);
+  if (timers.takeDue("measure", now)) measureDue(state, peer, now);
   if (timers.takeDue("contest", now) && isNode(peer)) probeHolder(state, peer, now);
 }
 

@@ -92,7 +92,8 @@ export const PATH_FRAME = layout({ type: 1, token: 8 });
 export const CLOSE_FRAME = layout({ type: 1, reason: 1 });
 /** `bytes` is the UDP payload of the whole probe: 32 more than the frame with its zero padding. */
 export const PROBE_FRAME = layout({ type: 1, id: 2, bytes: 2 });
-export const REPORT_FRAME = layout({ type: 1, highest: 8, received: 8, heldMicros: 4 });
+/** `highest` counter and datagrams `received` but probes, and the own `probes` sealed, of the session that carries it. */
+export const REPORT_FRAME = layout({ type: 1, highest: 8, received: 8, probes: 4 });
 
 /** One of the two parts of a packet, whose bytes follow; `place` is 0 for the first and 1 for the second. */
 export const PART_FRAME = layout({ type: 1, id: 2, place: 1 });

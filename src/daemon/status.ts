@@ -10,6 +10,7 @@ import type {
   PeerCounters,
   PeerSnapshot,
   PlainEndpoint,
+  QualitySnapshot,
   SessionSnapshot,
   SourceSnapshot,
   TunnelSnapshot,
@@ -28,6 +29,18 @@ export interface SessionStatus {
   /** Datagrams sealed, and highest counter opened. */
   readonly sent: number;
   readonly received: number;
+}
+
+/** Of the last 64 s in which packets flowed; null: not known. */
+export interface QualityStatus {
+  /** Smoothed (RFC 6298), least, and that which 95 % are not above; and what one differs by from the next. */
+  readonly roundTripMs: number | null;
+  readonly minRoundTripMs: number | null;
+  readonly p95RoundTripMs: number | null;
+  readonly jitterMs: number | null;
+  /** Shares of the datagrams sent, 0 to 1. */
+  readonly outboundLoss: number | null;
+  readonly inboundLoss: number | null;
 }
 
 export interface PeerStatus {
@@ -53,6 +66,7 @@ export interface PeerStatus {
   readonly mtu: number;
   readonly pathMtu: number | null;
   readonly remoteKeepaliveSeconds: number | null;
+  readonly quality: QualityStatus;
   readonly waitingPackets: number;
   readonly counters: Readonly<PeerCounters>;
 }
@@ -176,9 +190,26 @@ function peerStatus(peer: PeerSnapshot, configs: readonly PeerConfig[]): PeerSta
     mtu: peer.mtu,
     pathMtu: peer.pathMtu ?? null,
     remoteKeepaliveSeconds: peer.remoteKeepaliveSeconds ?? null,
+    quality: qualityStatus(peer.quality),
     waitingPackets: peer.waitingPackets,
     counters: peer.counters,
   };
+}
+
+function qualityStatus(quality: QualitySnapshot): QualityStatus {
+  const { roundTrip, outboundLoss, inboundLoss } = quality;
+  return {
+    roundTripMs: rounded(roundTrip?.smoothed, 2),
+    minRoundTripMs: rounded(roundTrip?.min, 2),
+    p95RoundTripMs: rounded(roundTrip?.p95, 2),
+    jitterMs: rounded(roundTrip?.jitter, 2),
+    outboundLoss: rounded(outboundLoss, 5),
+    inboundLoss: rounded(inboundLoss, 5),
+  };
+}
+
+function rounded(value: number | undefined, places: number): number | null {
+  return value === undefined ? null : Math.round(value * 10 ** places) / 10 ** places;
 }
 
 function sessionStatus(session: SessionSnapshot): SessionStatus {

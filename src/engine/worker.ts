@@ -52,6 +52,7 @@ async function start(options: EngineStart): Promise<void> {
       nodeId: options.nodeId,
       mtu: options.tun.mtu,
       pathMtu: options.tun.pathMtu,
+      measuresQuality: true,
       listenPort: io.udp.port,
       ownAddresses: options.ownAddresses,
       innerAddresses: options.innerAddresses,

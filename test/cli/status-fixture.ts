@@ -41,6 +41,14 @@ export function peerStatus(changes: Partial<PeerStatus> = {}): PeerStatus {
     pathMtu: 1500,
     remoteKeepaliveSeconds: 0,
     waitingPackets: 0,
+    quality: {
+      roundTripMs: 20.13,
+      minRoundTripMs: 20,
+      p95RoundTripMs: 21.5,
+      jitterMs: 0.25,
+      outboundLoss: 0.0213,
+      inboundLoss: 0,
+    },
     counters: {
       inboundPackets: 1,
       inboundBytes: 84,
@@ -52,6 +60,7 @@ export function peerStatus(changes: Partial<PeerStatus> = {}): PeerStatus {
       handshakesAnswered: 5,
       sessions: 6,
       endpointMoves: 1,
+      reorderedDatagrams: 3,
     },
     ...changes,
   };

@@ -28,6 +28,8 @@ peer b
   session      13 s old, initiator, key 0badc0de
   last heard   1.5 s ago
   mtu          1440, the path carries 1500
+  round trip   20.13 ms (least 20, p95 21.5), jitter 0.25 ms
+  loss         0 % inbound, 2.13 % outbound; 3 datagrams came out of order
   inbound      1 packet, 84 B
   outbound     20 packets, 1.0 MiB
   handshakes   4 started, 5 answered, 6 sessions, last 13 s ago, 1 endpoint move
@@ -84,6 +86,15 @@ peer b
       allowedIps: [],
       waitingPackets: 2,
       fingerprints: ["00000001", "00000002"],
+      quality: {
+        roundTripMs: null,
+        minRoundTripMs: null,
+        p95RoundTripMs: null,
+        jitterMs: null,
+        outboundLoss: null,
+        inboundLoss: null,
+      },
+      counters: { ...peerStatus().counters, reorderedDatagrams: 0 },
     });
     const text = statusText(statusDocument([silent]));
     for (const line of [
@@ -91,6 +102,8 @@ peer b
       "  endpoint     not known yet",
       "  session      none",
       "  last heard   never",
+      "  round trip   not known yet",
+      "  loss         not known yet",
       "  handshakes   4 started, 5 answered, 6 sessions, 1 endpoint move",
       "  allowed ips  none",
       "  keys         00000001, 00000002",

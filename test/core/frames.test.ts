@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { ADDRESS_FRAMES, GROUP_ADDRESSES } from "../../src/core/constants.ts";
 import type { DropReason } from "../../src/core/drop-reason.ts";
 import { handleFrame } from "../../src/core/frames.ts";
+import type { TunnelOptions } from "../../src/core/options.ts";
 import type { Session } from "../../src/core/peer.ts";
 import type { State } from "../../src/core/state.ts";
 import { DATA_OVERHEAD } from "../../src/core/wire.ts";
@@ -31,6 +32,7 @@ describe("the form of a control frame", () => {
     ["report", 6, 21],
   ])("of a %s is exact", (_, type, size) => {
     const { state, session } = newPair();
+    session.nextCounter = 1;
     const handled = [size - 1, size + 1, size].map((length) =>
       handle(state, session, frame(type, length)),
     );
@@ -116,6 +118,41 @@ describe("a path response", () => {
   });
 });
 
+describe("a report", () => {
+  it("of more than was sealed on its session is refused", () => {
+    const { state, session } = newPair({ measuresQuality: true });
+    session.nextCounter = 10;
+    const report = (highest: number, received: number) => [
+      6,
+      ...uint64(highest),
+      ...uint64(received),
+      ...[0, 0, 0, 0],
+    ];
+
+    expect(handle(state, session, report(10, 1))).toBe("bad_control");
+    expect(handle(state, session, report(2 ** 53, 1))).toBe("bad_control");
+    expect(handle(state, session, report(9, 11))).toBe("bad_control");
+    expect(session.peer.quality?.snapshot().outboundLoss).toBeUndefined();
+    expect(handle(state, session, report(9, 5))).toBeUndefined();
+    expect(session.peer.quality?.snapshot().outboundLoss).toBe(0.5);
+  });
+
+  it("that is older than one before tells nothing", () => {
+    const { state, session } = newPair({ measuresQuality: true });
+    session.nextCounter = 100;
+    for (const [highest, received] of [
+      [49, 40],
+      [9, 10],
+      [99, 39],
+      [99, 90],
+    ] as const) {
+      const report = [6, ...uint64(highest), ...uint64(received), 0, 0, 0, 0];
+      expect(handle(state, session, report)).toBeUndefined();
+    }
+    expect(session.peer.quality?.snapshot().outboundLoss).toBeCloseTo(0.1);
+  });
+});
+
 describe("an addresses frame", () => {
   const one = (last: number): number[] => [4, 10, 7, 0, last];
 
@@ -161,8 +198,11 @@ describe("an addresses frame", () => {
   });
 });
 
-function newPair(): { readonly state: State; readonly session: Session } {
-  const state = newCore();
+function newPair(options: Partial<TunnelOptions> = {}): {
+  readonly state: State;
+  readonly session: Session;
+} {
+  const state = newCore(options);
   const { peer } = addPeer(state, { allowed: ["10.7.0.0/16"] });
   peer.endpoint = udp(HOME);
   return { state, session: addConfirmed(state, peer) };
@@ -186,8 +226,13 @@ function handle(
   return handleFrame(state, session, Uint8Array.from(bytes), rows, base, START);
 }
 
+/** Little-endian. */
+function uint64(value: number): Uint8Array {
+  return new Uint8Array(BigUint64Array.of(BigInt(value)).buffer);
+}
+
 function frame(type: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length).fill(0x55);
+  const bytes = new Uint8Array(length);
   bytes[0] = type;
   return bytes;
 }

@@ -154,6 +154,7 @@ function newSession(spec: SessionSpec): Session {
       waiting: { bytes: 0 },
       mtu: 1420,
       pathMtu: { isAuto: false, linkMtu: 1500, raiseMs: 600_000 },
+      measuresQuality: false,
     },
     at(0),
   );

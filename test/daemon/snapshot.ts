@@ -56,6 +56,11 @@ export function peerSnapshot(changes: Partial<PeerSnapshot> = {}): PeerSnapshot 
     mtu: 1440,
     pathMtu: 1500,
     waitingPackets: 0,
+    quality: {
+      roundTrip: { smoothed: 20.126, min: 20, p95: 21.5, jitter: 0.25 },
+      outboundLoss: 0.02,
+      inboundLoss: undefined,
+    },
     counters: {
       inboundPackets: 1,
       inboundBytes: 2,
@@ -67,6 +72,7 @@ export function peerSnapshot(changes: Partial<PeerSnapshot> = {}): PeerSnapshot 
       handshakesAnswered: 8,
       sessions: 9,
       endpointMoves: 10,
+      reorderedDatagrams: 11,
     },
     ...changes,
   };

@@ -72,6 +72,14 @@ describe("the status document", () => {
       silentSeconds: 1.3,
       handshakeAgeSeconds: 20.4,
       sessions: [{ slot: "current", ageSeconds: 20.3, sent: 13, received: 10 }],
+      quality: {
+        roundTripMs: 20.13,
+        minRoundTripMs: 20,
+        p95RoundTripMs: 21.5,
+        jitterMs: 0.25,
+        outboundLoss: 0.02,
+        inboundLoss: null,
+      },
       counters: { inboundPackets: 1, endpointMoves: 10 },
     });
   });

@@ -7,12 +7,11 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readPackets, startCapture } from "../../scripts/netns/capture.ts";
 import type { Daemon } from "../../scripts/netns/daemon.ts";
-import { makeKey } from "../../scripts/netns/daemon.ts";
 import { type Lab, withLab } from "../../scripts/netns/lab.ts";
 import { pause } from "../../scripts/netns/process.ts";
-import { type Relay, relayedHosts } from "../../scripts/netns/relay.ts";
+import { type Relay, relayedPair } from "../../scripts/netns/relay.ts";
 import { delivered } from "../../scripts/netns/status.ts";
-import { ADDRESSES, bringUp, type Pair, sideDaemon, TUN } from "../../scripts/netns/topology.ts";
+import { ADDRESSES, type Pair, TUN } from "../../scripts/netns/topology.ts";
 import { ping, transferFile } from "../../scripts/netns/traffic.ts";
 import { figure } from "../helpers/figure.ts";
 
@@ -100,18 +99,4 @@ async function expectNothingFromReplay(relay: Relay, daemon: Daemon): Promise<vo
   expect(after.peers[0]?.endpoint).toBe(before.peers[0]?.endpoint);
   const replies = (await relay.order({ kind: "report" })).backward - backward;
   expect(replies).toBeLessThanOrEqual(4 * (recordedForward[INIT] ?? 0));
-}
-
-/** A tunnel through a relay; the right site learns the relay's address. */
-async function relayedPair(lab: Lab): Promise<{ readonly pair: Pair; readonly relay: Relay }> {
-  const hosts = await relayedHosts(lab);
-  const keyFile = await makeKey(lab.dir);
-  const pair: Pair = {
-    left: sideDaemon(hosts.left, "left", keyFile),
-    right: sideDaemon(hosts.right, "right", keyFile),
-    keyFile,
-  };
-  await Promise.all([pair.left.start(), pair.right.start()]);
-  await bringUp(pair);
-  return { pair, relay: hosts.relay };
 }

@@ -58,6 +58,7 @@ export interface SiteSpec {
   readonly copyDscp?: boolean;
   /** The MTU is found out, in place of `mtu`; 1500 and 10 min unless told. */
   readonly pathMtu?: Partial<PathMtuOptions>;
+  readonly measuresQuality?: boolean;
   readonly limits?: Partial<LimitOptions>;
   /** "stub" for schedules with very many messages. */
   readonly crypto?: "twin" | "stub";
@@ -227,6 +228,7 @@ export function bootTunnel(
       ownAddresses: host.addresses.map((ip) => ipBytes(ip).slice()),
       innerAddresses: (spec.inner ?? []).map((ip) => innerBytes(ip)),
       copyDscp: spec.copyDscp ?? false,
+      measuresQuality: spec.measuresQuality ?? false,
       limits: { ...DEFAULT_LIMITS, ...spec.limits },
       offloads: { joinTcp: hasAll, joinUdp: hasAll, runs: true },
     },

@@ -1,0 +1,80 @@
+/**
+ * Link quality against what a relay on the path has done to the datagrams, by its own count.
+ */
+import { expect, it } from "vitest";
+import { kernelCounters } from "../../scripts/netns/counters.ts";
+import { type Host, withLab } from "../../scripts/netns/lab.ts";
+import { relayedPair } from "../../scripts/netns/relay.ts";
+import { ADDRESSES } from "../../scripts/netns/topology.ts";
+import { ping, udpFlood } from "../../scripts/netns/traffic.ts";
+import { figure } from "../helpers/figure.ts";
+import { slowness } from "../helpers/slowness.ts";
+
+const DISTURBANCE = { loss: 0.02, delayMs: 20, jitterMs: 0, duplicate: 0, seed: 11 };
+/** UDP both ways, 10,400 packets each. */
+const FLOW = { bytes: 200, ratePerSecond: 800, seconds: 13 };
+/** What the figures must be within. */
+const POINTS = 0.003;
+const MILLISECONDS = 1;
+
+it("a relay that delays each way by 20 ms and drops 2 %: status has its delay and its loss", async () => {
+  await withLab(async (lab) => {
+    const { pair, relay, middle } = await relayedPair(lab, { disturbance: DISTURBANCE });
+    // Few, so that none waits for a processor.
+    const { replies } = await ping(pair.left.host, ADDRESSES.right.inner4, 80, 0.1);
+    const pingMs = replies.reduce((sum, { rttMs }) => sum + rttMs, 0) / replies.length;
+    const quiet = (await pair.left.status()).peers[0]?.quality;
+    const before = await relay.order({ kind: "report" });
+
+    const [{ host: leftHost }, { host: rightHost }] = [pair.left, pair.right];
+    await Promise.all([
+      udpFlood(leftHost, rightHost, ADDRESSES.right.inner4, { ...FLOW, port: 5201 }),
+      udpFlood(rightHost, leftHost, ADDRESSES.left.inner4, { ...FLOW, port: 5202 }),
+    ]);
+    const after = await relay.order({ kind: "report" });
+    const [left, right] = await Promise.all(
+      [pair.left, pair.right].map(async (site) => (await site.status()).peers[0]?.quality),
+    );
+
+    const forward = share(after.lostForward - before.lostForward, after.forward - before.forward);
+    const backward = share(
+      after.lostBackward - before.lostBackward,
+      after.backward - before.backward,
+    );
+    const [there, back] = [left?.outboundLoss ?? Number.NaN, left?.inboundLoss ?? Number.NaN];
+    const roundTripMs = quiet?.roundTripMs ?? Number.NaN;
+    figure(
+      "quality",
+      `${after.forward - before.forward} datagrams there, ${after.backward - before.backward} back`,
+      `loss ${percent(there)} and ${percent(back)}, ${roundTripMs} ms; the relay's ${percent(forward)} and ${percent(backward)}, ${before.meanDelayMs.toFixed(2)} ms; ping through the tunnel ${pingMs.toFixed(2)} ms`,
+      "within 0.3 points and 1 ms",
+    );
+    expect(after.forward - before.forward).toBeGreaterThan(10_000);
+    // Where the machine is too busy, sockets lose datagrams, too, which the relay does not see.
+    const unseen = await socketLosses([leftHost, middle, rightHost]);
+    const within = POINTS + unseen / after.forward;
+    for (const [told, counted] of [
+      [there, forward],
+      [back, backward],
+      [right?.inboundLoss ?? Number.NaN, forward],
+      [right?.outboundLoss ?? Number.NaN, backward],
+    ] as const) {
+      expect(Math.abs(told - counted)).toBeLessThan(within);
+    }
+    // What is more than the relay's own delays is the two hosts', and so the machine's.
+    expect(Math.abs(roundTripMs - before.meanDelayMs)).toBeLessThan(MILLISECONDS * slowness());
+  });
+});
+
+async function socketLosses(hosts: readonly Host[]): Promise<number> {
+  const counts = await Promise.all(hosts.map((host) => kernelCounters(host, ["UdpRcvbufErrors"])));
+  return counts.reduce((sum, { UdpRcvbufErrors }) => sum + UdpRcvbufErrors, 0);
+}
+
+function share(lost: number, all: number): number {
+  return lost / all;
+}
+
+function percent(value: number): string {
+  return `${(value * 100).toFixed(2)} %`;
+}
