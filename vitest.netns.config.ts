@@ -24,6 +24,7 @@ const ALONE = [
     "memory",
     "path-mtu",
     "quality",
+    "rate",
   ],
   ...["offload-capture", "offload-delivery", "offload-lans", "restart"],
 ].map((name) => `test/netns/${name}.test.ts`);

@@ -35,6 +35,8 @@ export interface PeerSettings {
   readonly allowedIps?: readonly string[];
   readonly keepalive?: number;
   readonly roaming?: "validated" | "on" | "off";
+  /** Such as "45mbit". */
+  readonly rate?: string;
 }
 
 /** Offloads of the kernel that may be used; all by default. */
@@ -89,6 +91,7 @@ function configText(settings: Settings, stateDir: string): string {
       ...assign("allowed_ips", peer.allowedIps),
       ...assign("keepalive", peer.keepalive),
       ...assign("roaming", peer.roaming),
+      ...assign("rate", peer.rate),
     );
   }
   lines.push("[log]", ...assign("level", settings.logLevel ?? "info"), 'format = "text"');

@@ -21,6 +21,7 @@ export interface StatusPeer {
     readonly outboundLoss: number | null;
     readonly inboundLoss: number | null;
   };
+  readonly pacing: { readonly dropped: number; readonly marked: number } | null;
   readonly counters: {
     readonly inboundPackets: number;
     readonly outboundPackets: number;

@@ -19,7 +19,7 @@ import { hostWarnings } from "../daemon/host-warnings.ts";
 import { addressText, planNetwork } from "../daemon/network-plan.ts";
 import { offloadState, offloadText } from "../daemon/offloads.ts";
 import { hostPortText } from "../daemon/status.ts";
-import { columns } from "./layout.ts";
+import { columns, rateText } from "./layout.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface PeerPlan {
@@ -34,6 +34,8 @@ interface PeerPlan {
   readonly fingerprints: readonly string[];
   readonly keepaliveSeconds: number;
   readonly roaming: string;
+  /** null: none. */
+  readonly rateBitsPerSecond: number | null;
 }
 
 /** What `run` would do. */
@@ -134,6 +136,7 @@ function peerPlan(peer: Config["peers"][number], crypto: HandshakeCrypto): PeerP
     }),
     keepaliveSeconds: peer.keepaliveSeconds,
     roaming: peer.roaming,
+    rateBitsPerSecond: peer.rateBitsPerSecond ?? null,
   };
 }
 
@@ -213,6 +216,7 @@ function peerRows(peer: PeerPlan): readonly (readonly string[])[] {
     [peer.fingerprints.length === 1 ? "key" : "keys", peer.fingerprints.join(", ")],
     ["keepalive", peer.keepaliveSeconds === 0 ? "off" : `${peer.keepaliveSeconds} s`],
     ["roaming", peer.roaming],
+    ...(peer.rateBitsPerSecond === null ? [] : [["rate", rateText(peer.rateBitsPerSecond)]]),
   ];
 }
 

@@ -10,6 +10,11 @@ const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86_400;
 const BYTE_UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+const RATE_UNITS = [
+  [1e9, "Gbit/s"],
+  [1e6, "Mbit/s"],
+  [1e3, "kbit/s"],
+] as const;
 
 /** Rows as lines with aligned columns, two spaces apart, after `indent` spaces. */
 export function columns(rows: readonly (readonly string[])[], indent = 0): string {
@@ -44,6 +49,12 @@ export function bytesText(bytes: number): string {
     unit = next;
   }
   return `${value.toFixed(1)} ${unit}`;
+}
+
+/** Bits of a second as "64 kbit/s", "1.5 Mbit/s", "10 Gbit/s". */
+export function rateText(bitsPerSecond: number): string {
+  const [size, unit] = RATE_UNITS.find(([least]) => bitsPerSecond >= least) ?? [1, "bit/s"];
+  return `${Math.round((bitsPerSecond / size) * 1_000) / 1_000} ${unit}`;
 }
 
 /** "1 packet", "2 packets". */

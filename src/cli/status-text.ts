@@ -6,7 +6,7 @@
 import { DROP_REASONS } from "../core/drop-reason.ts";
 import { offloadText } from "../daemon/offloads.ts";
 import type { PeerStatus, StatusDocument } from "../daemon/status.ts";
-import { ageText, bytesText, columns, countText } from "./layout.ts";
+import { ageText, bytesText, columns, countText, rateText } from "./layout.ts";
 
 type Row = readonly string[];
 
@@ -85,6 +85,7 @@ function peerBlock(peer: PeerStatus): string {
     ...addressRows(peer),
     [peer.fingerprints.length === 1 ? "key" : "keys", peer.fingerprints.join(", ")],
   ];
+  if (peer.pacing !== null) rows.push(["rate", pacingText(peer.pacing)]);
   if (peer.waitingPackets > 0) rows.push(["waiting", countText(peer.waitingPackets, "packet")]);
   return `peer ${columns([[peer.name]])}${columns(rows, 2)}`;
 }
@@ -137,6 +138,12 @@ function lossText({ quality, counters }: PeerStatus): string {
   const reordered = late === 0 ? "" : `; ${countText(late, "datagram")} came out of order`;
   if (outboundLoss === null && inboundLoss === null) return `not known yet${reordered}`;
   return `${shareText(inboundLoss)} inbound, ${shareText(outboundLoss)} outbound${reordered}`;
+}
+
+function pacingText(pacing: NonNullable<PeerStatus["pacing"]>): string {
+  const { bitsPerSecond, packets, bytes, dropped, marked } = pacing;
+  const waiting = `${trafficText(packets, bytes)} waiting`;
+  return `${rateText(bitsPerSecond)}; ${waiting}, ${dropped} dropped, ${marked} marked`;
 }
 
 function shareText(share: number | null): string {

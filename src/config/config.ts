@@ -32,6 +32,8 @@ export interface PeerConfig {
   readonly isCatchAll: boolean;
   readonly keepaliveSeconds: number;
   readonly roaming: Roaming;
+  /** What is sent to the peer, or to each site of a group, bits a second; undefined: as it comes. */
+  readonly rateBitsPerSecond: number | undefined;
 }
 
 /** Which offloads of the kernel may be used where it has them. */

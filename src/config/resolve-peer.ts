@@ -34,6 +34,7 @@ export interface ResolvedPeer {
   readonly keys: readonly SourcedKey[];
   readonly endpoints: readonly SourcedEndpoint[];
   readonly prefixes: readonly SourcedPrefix[];
+  readonly rateBitsPerSecond: number | undefined;
   /** Whether the file names prefixes at all, right or wrong. */
   readonly hasPrefixes: boolean;
   readonly settings: PeerSettings;
@@ -43,6 +44,13 @@ const PEER_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._@-]{0,31}$/u;
 const NAME_EXPECTED = 'expected 1 to 32 letters, digits, ".", "_", "@" or "-"';
 const ENDPOINT_EXPECTED =
   'expected "host:port", such as "vpn.example.org:1194", "192.0.2.1:1194" or "[2001:db8::1]:1194"';
+
+const RATE = /^(\d{1,6}(?:\.\d{1,3})?)([kmg]bit)$/;
+const RATE_UNITS: Readonly<Record<string, number>> = { kbit: 1e3, mbit: 1e6, gbit: 1e9 };
+/** Where one packet of usual size takes a fifth of a second, and where no such link is. */
+const LEAST_RATE = 64e3;
+const MOST_RATE = 100e9;
+const RATE_EXPECTED = 'expected bits a second from "64kbit" to "100gbit", such as "45mbit"';
 
 /** The name of the peer at an index, or undefined where the file's name cannot be used. */
 export function peerName(name: unknown, index: number): string | undefined {
@@ -75,9 +83,20 @@ export function resolvePeer(
     keys,
     endpoints: resolveEndpoints(settings.endpoint, [...path, "endpoint"], context.report),
     prefixes: resolvePrefixes(settings, path, areRoutesOn, context.report),
+    rateBitsPerSecond: resolveRate(settings.rate, [...path, "rate"], context.report),
     hasPrefixes: !isEmpty(context.given([...path, "allowed_ips"])),
     settings,
   };
+}
+
+/** Bits of a second, by the units of tc(8); undefined: none is given, or it is faulty. */
+function resolveRate(text: string, path: Path, report: Report): number | undefined {
+  if (text === "") return undefined;
+  const [, number = "", unit = ""] = RATE.exec(text) ?? [];
+  const bits = Number(number) * (RATE_UNITS[unit] ?? Number.NaN);
+  if (bits >= LEAST_RATE && bits <= MOST_RATE) return bits;
+  report(path, `is ${shown(text)}; ${RATE_EXPECTED}`);
+  return undefined;
 }
 
 function kindOf({ learn }: PeerSettings, keys: readonly SourcedKey[]): PeerKind {

@@ -56,6 +56,7 @@ function peerConfig(peer: ResolvedPeer): PeerConfig {
     isCatchAll: !peer.hasPrefixes,
     keepaliveSeconds: peer.settings.keepalive,
     roaming: peer.settings.roaming,
+    rateBitsPerSecond: peer.rateBitsPerSecond,
   };
 }
 

@@ -65,6 +65,7 @@ const peerSchema = z.strictObject(
     allowed_ips: texts('expected a list of prefixes, such as ["10.0.0.0/24"]'),
     keepalive: integer(0, 65_535, "seconds").default(0),
     roaming: choice(["validated", "on", "off"]).default("validated"),
+    rate: text('expected a rate such as "45mbit"').default(""),
   },
   { error: tableFault("expected a table: [[peer]]") },
 );

@@ -163,6 +163,26 @@ export const QUALITY_SAMPLES = 64;
 /** UDP payload of the longest probe whose round-trip time counts: the configured keepalive (rule 20). */
 export const MEASURED_PROBE_BYTES = 41;
 
+/** Queues of the flows of a peer with a rate (RFC 8290 §5.2.3); two flows may share one (rule 21). BOUNDED. */
+export const FLOW_QUEUES = 1_024;
+/** Bytes of a flow's turn (RFC 8290 §5.2.4) (rule 21). */
+export const FLOW_TURN_BYTES = 1_514;
+/** Packets that the longest queue loses at once where all is full (RFC 8290 §4.1.2). */
+export const OVERFLOW_PACKETS = 64;
+/** What a paced peer's queue holds: milliseconds of its rate, bytes at least and at most, packets; and of all peers. BOUNDED. */
+export const PACED_MS = 250;
+export const PACED_LEAST_BYTES = 256 * 1024;
+export const PACED_MOST_BYTES = 16 * 1024 * 1024;
+export const PACED_PACKETS = 10_240;
+export const PACED_BYTES_TOTAL = 64 * 1024 * 1024;
+/** How much may leave at once, milliseconds of the rate: the timer that wakes us comes some late. */
+export const PACE_BURST_MS = 4;
+/** The longest that a part of a super-packet takes on the wire, where one segment does not. */
+export const PACE_PART_MS = 1;
+/** Wait of each packet, and how long it stands, above which CoDel acts, milliseconds (RFC 8289 §4.2, §4.3). */
+export const CODEL_TARGET_MS = 5;
+export const CODEL_INTERVAL_MS = 100;
+
 /** Packets and bytes that wait for a session, a peer and in all. BOUNDED: the oldest is dropped (rule 14). */
 export const WAITING_PACKETS = 128;
 export const WAITING_BYTES = 256 * 1024;

@@ -39,6 +39,8 @@ export const TIMERS = {
   prefer: "preferred endpoint",
   /** Sends a report and a probe while packets flow. */
   measure: "link quality",
+  /** Lets the next packets of a peer with a rate leave. */
+  pace: "rate",
 } as const;
 
 export type Timer = keyof typeof TIMERS;

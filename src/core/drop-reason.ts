@@ -33,7 +33,7 @@ export const DROP_REASONS = {
   forged: "data does not open under the session key",
   // Inbound, after authentication.
   bad_plaintext: "decrypted content of unknown kind",
-  bad_control: "control frame of wrong length",
+  bad_control: "control frame of wrong form",
   inner_malformed: "inner packet header does not fit its length",
   inner_checksum: "partial checksum on a packet that has none",
   inner_source: "inner source address outside the peer's allowed_ips",
@@ -48,6 +48,7 @@ export const DROP_REASONS = {
   ring: "datagram of a tunnel in a tunnel, deeper than is meant: their routes lead in a ring",
   no_endpoint: "peer's endpoint is not known",
   queue_full: "waiting for a session, queue full",
+  rate_queue: "waited too long for the peer's rate, or found its queue full",
   queue_timeout: "no session came up in time",
   outbound_malformed: "packet from the device with a malformed header",
   counter_exhausted: "session counter used up",

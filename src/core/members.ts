@@ -58,6 +58,7 @@ function makeNode(state: State, psk: Psk, nodeId: Uint8Array, source: string, no
     allowedIps: [],
     keepaliveSeconds: entry.keepaliveSeconds,
     roaming: entry.roaming,
+    rateBitsPerSecond: entry.rateBitsPerSecond,
   };
   const membership = {
     entry,
@@ -92,8 +93,9 @@ export function settleNode(state: State, peer: Peer): void {
   membership.contest = undefined;
   if (peer.halfOpen.length > 0) return;
   group.nodes.delete(membership.nodeId);
-  drop(state, "queue_timeout", peer.waiting.clear());
+  drop(state, "queue_timeout", peer.waiting.clear() + (peer.pacer?.clear() ?? 0));
   state.flushable.delete(peer);
+  state.paceable.delete(peer);
   peer.timers.clearAll();
   state.heap.remove(peer);
   addCounters(membership.entry, peer);

@@ -41,6 +41,8 @@ export interface PeerOptions {
   readonly roaming: Roaming;
   /** Milliseconds of silence after which another of several endpoints is tried; 2,000 unless told, infinite: never. */
   readonly failoverMs?: number;
+  /** What is sent to the peer, or to each node of a group, bits a second with outer headers; absent: as it comes. */
+  readonly rateBitsPerSecond?: number | undefined;
 }
 
 export interface LimitOptions {
@@ -209,6 +211,17 @@ export interface QualitySnapshot {
   readonly inboundLoss: number | undefined;
 }
 
+/** What waits for a peer's rate, and what became of packets that waited too long. */
+export interface PacingSnapshot {
+  readonly bitsPerSecond: number;
+  readonly packets: number;
+  /** On the wire, outer headers included. */
+  readonly bytes: number;
+  readonly dropped: number;
+  /** Marked for congestion in place of a drop. */
+  readonly marked: number;
+}
+
 export interface PeerSnapshot {
   readonly name: string;
   /** "node": of the group that its name begins with. */
@@ -235,6 +248,8 @@ export interface PeerSnapshot {
   readonly mtu: number;
   readonly pathMtu: number | undefined;
   readonly quality: QualitySnapshot;
+  /** undefined: the peer has no rate. */
+  readonly pacing: PacingSnapshot | undefined;
   readonly waitingPackets: number;
   readonly counters: Readonly<PeerCounters>;
 }

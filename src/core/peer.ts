@@ -18,6 +18,7 @@ import type {
   PlainEndpoint,
   Roaming,
 } from "./options.ts";
+import { type PacedTotal, Pacer } from "./pacing.ts";
 import { Path } from "./path.ts";
 import type { Prefix } from "./prefix.ts";
 import { Probes, RoundTrip } from "./probes.ts";
@@ -108,6 +109,7 @@ export class Peer implements Sleeper {
   readonly hasConfiguredEndpoint: boolean;
   readonly keepaliveSeconds: number;
   readonly roaming: Roaming;
+  readonly rateBitsPerSecond: number | undefined;
   /** The first is used to start. */
   psks: readonly Psk[] = [];
   /** Resolved addresses of the configured endpoint, in order of preference. */
@@ -152,6 +154,8 @@ export class Peer implements Sleeper {
   /** Own probes on their way, and what their answers told. */
   readonly probes = new Probes();
   readonly roundTrip = new RoundTrip();
+  /** undefined: what is sent leaves as it comes. */
+  readonly pacer: Pacer | undefined;
   /** undefined: it is not measured. */
   readonly quality: LinkQuality | undefined;
   /** undefined: the MTU is fixed. */
@@ -182,6 +186,8 @@ export class Peer implements Sleeper {
       readonly mtu: number;
       readonly pathMtu: PathMtuState;
       readonly measuresQuality: boolean;
+      readonly paced: PacedTotal;
+      readonly flowSeed: number;
     },
     now: Instant,
     membership?: Membership,
@@ -197,6 +203,13 @@ export class Peer implements Sleeper {
     this.roaming = options.roaming;
     this.failoverMs = options.failoverMs ?? DEFAULT_FAILOVER_MS;
     this.configured = options.endpoints.map(fromPlain);
+    const { rateBitsPerSecond: rate } = options;
+    this.rateBitsPerSecond = rate;
+    // A group's own entry is sent nothing.
+    this.pacer =
+      rate === undefined || this.kind === "group"
+        ? undefined
+        : new Pacer(rate, shared.paced, shared.flowSeed, now);
     this.quality = shared.measuresQuality ? new LinkQuality() : undefined;
     this.path = shared.pathMtu.isAuto ? new Path() : undefined;
     this.mtu = shared.pathMtu.isAuto ? LEAST_INNER_MTU : shared.mtu;

@@ -35,6 +35,7 @@ import { MessageRuns } from "./message-runs.ts";
 import { clampMss } from "./mss.ts";
 import { Nesting } from "./nesting.ts";
 import { sendParts } from "./parts.ts";
+import { outerBytes } from "./path.ts";
 import type { Peer } from "./peer.ts";
 import {
   at,
@@ -76,6 +77,7 @@ export class Sender {
   #outMessages = 0;
   /** The first packet row that is not handled yet. */
   #next = 0;
+  #isPaced = false;
 
   constructor(state: State, packets: PacketBatch, outgoing: MessageBatch, replies: PacketBatch) {
     this.#state = state;
@@ -91,9 +93,10 @@ export class Sender {
 
   /**
    * Handles the rows of the packet batch until all are done, which empties it, or `outgoing` is full;
-   * leaves datagrams in `outgoing` and ICMP errors in `replies`.
+   * leaves datagrams in `outgoing` and ICMP errors in `replies`. `isPaced`: they have waited for their peer's rate.
    */
-  handle(now: Instant): void {
+  handle(now: Instant, isPaced = false): void {
+    this.#isPaced = isPaced;
     const packets = this.#packets;
     this.#runs.begin();
     this.#replies.count = 0;
@@ -150,6 +153,7 @@ export class Sender {
     }
     if (!peer.current?.isUsable(now)) return this.#wait(peer, base, now);
     if (peer.endpoint === undefined) return this.#reject("no_endpoint", base, now);
+    if (peer.pacer !== undefined && !this.#isPaced) return this.#pace(peer, base, now);
     if (!isWhole && length <= peer.mtu) return this.#sendParts(peer, base, now);
     return this.#addSealRow(peer, base, now);
   }
@@ -164,6 +168,16 @@ export class Sender {
     const fragment = uint16At(this.#packets.arena, offset + IPV4.FRAGMENT);
     const mayFragment = family === 4 && (fragment & IPV4_DONT_FRAGMENT) === 0;
     return this.#cut.largest > (mayFragment ? this.#state.mtu : peer.mtu);
+  }
+
+  /** It waits for its peer's rate. */
+  #pace(peer: Peer, base: number, now: Instant): undefined {
+    const { arena, rows } = this.#packets;
+    const { pacer, endpoint } = peer;
+    const outer = endpoint === undefined ? 0 : outerBytes(endpoint);
+    pacer?.push(arena, rows, base, this.#cut, this.#upper, outer, now);
+    drop(this.#state, "rate_queue", pacer?.takeDropped());
+    if (!peer.timers.isSet("pace")) this.#state.paceable.add(peer);
   }
 
   /** A packet of at most 1,280 bytes over a path that carries less. */

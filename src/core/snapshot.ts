@@ -39,6 +39,7 @@ function peerSnapshot(peer: Peer, now: Instant): PeerSnapshot {
     mtu: peer.mtu,
     pathMtu: peer.path?.confirmed || undefined,
     quality: peer.quality?.snapshot() ?? NO_QUALITY,
+    pacing: peer.pacer?.snapshot(),
     waitingPackets: peer.waiting.count,
     counters: { ...peer.counters },
   };

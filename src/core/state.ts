@@ -17,6 +17,7 @@ import { type DropCounters, type DropReason, dropCounters } from "./drop-reason.
 import { EventQueue } from "./event-queue.ts";
 import { SourceLimiter } from "./limiter.ts";
 import type { LimitOptions, OffloadOptions, TunnelOptions } from "./options.ts";
+import type { PacedTotal } from "./pacing.ts";
 import type { PathMtuState, Peer, Pending, Session } from "./peer.ts";
 import { PskTable } from "./psk.ts";
 import { RouteTable } from "./routes.ts";
@@ -25,6 +26,7 @@ import type { Instant } from "./time.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import { TransmitQueue } from "./transmit-queue.ts";
 import type { WaitingTotal } from "./waiting.ts";
+import { viewOf } from "./wire.ts";
 
 /** A datagram and the message row it came in. */
 export interface Received {
@@ -79,6 +81,10 @@ export interface State {
   readonly waiting: WaitingTotal;
   /** Peers whose waiting packets can be sent. */
   readonly flushable: Set<Peer>;
+  /** Peers with a rate whose packets may leave; bytes that wait in all; and what hashes of flows are made with. */
+  readonly paceable: Set<Peer>;
+  readonly paced: PacedTotal;
+  readonly flowSeed: number;
   /** Wall clock, microseconds since 1970. */
   wallMicros: number;
   /** Stamp of the last own INIT, microseconds. */
@@ -94,6 +100,7 @@ export function newState(
   const { limits } = options;
   const total = limits.handshakesPerSecondTotal;
   const reserved = total * HANDSHAKE_RESERVED_SHARE;
+  const seed = environment.crypto.random(16);
   return {
     ...environment,
     nodeId: options.nodeId,
@@ -121,7 +128,7 @@ export function newState(
     sessions: new Map(),
     pendings: new Map(),
     halfOpen: new Set(),
-    sources: new SourceLimiter(limits, environment.crypto.random(16)),
+    sources: new SourceLimiter(limits, seed),
     strangeOpens: new TokenBucket(STRANGE_OPENS_PER_SECOND, STRANGE_OPENS_PER_SECOND, now),
     handshakes: {
       all: new TokenBucket(total - reserved, total - reserved, now),
@@ -135,6 +142,9 @@ export function newState(
     heap: new DeadlineHeap(),
     waiting: { bytes: 0 },
     flushable: new Set(),
+    paceable: new Set(),
+    paced: { bytes: 0 },
+    flowSeed: viewOf(seed).getInt32(8),
     wallMicros: 0,
     lastStamp: 0,
   };

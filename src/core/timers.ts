@@ -39,6 +39,7 @@ function handlePeerTimers(state: State, peer: Peer, now: Instant): void {
   if (timers.takeDue("raise", now)) raisePath(state, peer, now);
   if (timers.takeDue("path", now)) pathDue(state, peer, now);
   if (timers.takeDue("measure", now)) measureDue(state, peer, now);
+  if (timers.takeDue("pace", now)) state.paceable.add(peer);
   if (timers.takeDue("contest", now) && isNode(peer)) probeHolder(state, peer, now);
 }
 

@@ -109,7 +109,7 @@ export class Tunnel {
       transmits.drainInto(this.buffers.outgoing);
       return this.buffers.outgoing.count;
     }
-    return this.#flushWaiting(now);
+    return this.#flushWaiting(now) || this.#flushPaced(now);
   }
 
   /** The next event, or undefined. */
@@ -144,7 +144,9 @@ export class Tunnel {
     endAttempt(state, peer);
     dropSessions(state, peer);
     peer.waiting.clear();
+    peer.pacer?.clear();
     state.flushable.delete(peer);
+    state.paceable.delete(peer);
     state.routes.removeValue(peer);
     for (const psk of peer.psks) state.psks.remove(psk, state.crypto);
     state.peers.delete(name);
@@ -244,6 +246,26 @@ export class Tunnel {
         if (outgoing.count > 0) return outgoing.count;
       }
       flushable.delete(peer);
+    }
+    outgoing.count = 0;
+    return 0;
+  }
+
+  /** The same for packets whose time has come by their peer's rate. */
+  #flushPaced(now: Instant): number {
+    const { paceable } = this.#state;
+    const { packets, packetRoom, outgoing } = this.buffers;
+    for (const peer of paceable) {
+      const { pacer, timers } = peer;
+      for (;;) {
+        if (packets.count === 0) pacer?.drainInto(packets, packetRoom, now);
+        if (packets.count === 0) break;
+        this.#sender.handle(now, true);
+        if (outgoing.count > 0) return outgoing.count;
+      }
+      paceable.delete(peer);
+      drop(this.#state, "rate_queue", pacer?.takeDropped());
+      if (pacer?.isEmpty === false) timers.set("pace", pacer.nextAt(now));
     }
     outgoing.count = 0;
     return 0;

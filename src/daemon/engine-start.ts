@@ -63,5 +63,6 @@ function peerOptions(peer: PeerConfig, { zoneIndex }: StartContext): PeerOptions
     allowedIps: peer.allowedIps,
     keepaliveSeconds: peer.keepaliveSeconds,
     roaming: peer.roaming,
+    rateBitsPerSecond: peer.rateBitsPerSecond,
   };
 }

@@ -7,6 +7,7 @@
 import type { Config, HostPort, PeerConfig } from "../config/config.ts";
 import type { DropCounters } from "../core/drop-reason.ts";
 import type {
+  PacingSnapshot,
   PeerCounters,
   PeerSnapshot,
   PlainEndpoint,
@@ -67,6 +68,8 @@ export interface PeerStatus {
   readonly pathMtu: number | null;
   readonly remoteKeepaliveSeconds: number | null;
   readonly quality: QualityStatus;
+  /** Packets and bytes that wait for the peer's rate; those that did too long were dropped or marked. null: no rate. */
+  readonly pacing: Readonly<PacingSnapshot> | null;
   readonly waitingPackets: number;
   readonly counters: Readonly<PeerCounters>;
 }
@@ -191,6 +194,7 @@ function peerStatus(peer: PeerSnapshot, configs: readonly PeerConfig[]): PeerSta
     pathMtu: peer.pathMtu ?? null,
     remoteKeepaliveSeconds: peer.remoteKeepaliveSeconds ?? null,
     quality: qualityStatus(peer.quality),
+    pacing: peer.pacing ?? null,
     waitingPackets: peer.waitingPackets,
     counters: peer.counters,
   };

@@ -86,6 +86,7 @@ peer c
           fingerprints: [await fingerprint(KEY_A), await fingerprint(KEY_B)],
           keepaliveSeconds: 25,
           roaming: "validated",
+          rateBitsPerSecond: null,
         },
         { name: "c", endpoints: ["[2001:db8::1]:1195"] },
       ],

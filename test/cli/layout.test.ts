@@ -3,7 +3,7 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ageText, bytesText, columns, countText } from "../../src/cli/layout.ts";
+import { ageText, bytesText, columns, countText, rateText } from "../../src/cli/layout.ts";
 
 describe("columns", () => {
   it("are as wide as their longest cell, without spaces at line ends", () => {
@@ -87,4 +87,14 @@ describe("a count", () => {
   ])("of %i is %s", (count, expected) => {
     expect(countText(count, "packet")).toBe(expected);
   });
+});
+
+it.each([
+  [999, "999 bit/s"],
+  [64e3, "64 kbit/s"],
+  [1.5e6, "1.5 Mbit/s"],
+  [45e6, "45 Mbit/s"],
+  [100e9, "100 Gbit/s"],
+])("a rate of %i bits a second is %s", (bits, expected) => {
+  expect(rateText(bits)).toBe(expected);
 });

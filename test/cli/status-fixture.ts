@@ -49,6 +49,7 @@ export function peerStatus(changes: Partial<PeerStatus> = {}): PeerStatus {
       outboundLoss: 0.0213,
       inboundLoss: 0,
     },
+    pacing: null,
     counters: {
       inboundPackets: 1,
       inboundBytes: 84,

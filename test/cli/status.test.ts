@@ -75,6 +75,13 @@ peer b
     expect(statusText(statusDocument([gone]))).toContain("nodes gone   4 sessions, 2 packets");
   });
 
+  it("says the rate of a peer that has one", () => {
+    const pacing = { bitsPerSecond: 45e6, packets: 12, bytes: 15_360, dropped: 3, marked: 4 };
+    expect(statusText(statusDocument([peerStatus({ pacing })]))).toContain(
+      "  rate         45 Mbit/s; 12 packets, 15.0 KiB waiting, 3 dropped, 4 marked\n",
+    );
+  });
+
   it("says what is not there", () => {
     const silent = peerStatus({
       state: "idle",

@@ -187,6 +187,17 @@ it("several endpoints keep their order, and when the next is tried", () => {
   });
 });
 
+it.each([
+  ["64kbit", 64e3],
+  ["1.5mbit", 1.5e6],
+  ["45mbit", 45e6],
+  ["100gbit", 100e9],
+  ["", undefined],
+])('a rate of "%s" is %s bits a second', (rate, expected) => {
+  const peer = `key = "${KEY_A}"\nrate = "${rate}"`;
+  expect(configOf(configText({ peer })).peers[0]?.rateBitsPerSecond).toBe(expected);
+});
+
 describe("keys", () => {
   it("keep their order", () => {
     const [peer] = configOf(configText({ peer: `key = ["${KEY_B}", "${KEY_A}"]` })).peers;

@@ -233,6 +233,17 @@ describe("peer", () => {
       'peer[b].endpoint: is 1194; expected "host:port" or a list of such',
     ],
     [
+      `${key}\nrate = "45mbps"`,
+      7,
+      'peer[b].rate: is "45mbps"; expected bits a second from "64kbit" to "100gbit", such as "45mbit"',
+    ],
+    [
+      `${key}\nrate = "63kbit"`,
+      7,
+      'peer[b].rate: is "63kbit"; expected bits a second from "64kbit" to "100gbit", such as "45mbit"',
+    ],
+    [`${key}\nrate = 45`, 7, 'peer[b].rate: is 45; expected a rate such as "45mbit"'],
+    [
       `${key}\nkeepalive = 65536`,
       7,
       "peer[b].keepalive: is 65536; expected a whole number from 0 to 65535 seconds",
@@ -315,22 +326,22 @@ describe("peer", () => {
     [
       `${key}\nkeep_alive = 5`,
       7,
-      'peer[b].keep_alive: unknown key "keep_alive"; expected name, key, key_file, learn, endpoint, failover_ms, allowed_ips, keepalive, roaming; did you mean keepalive?',
+      'peer[b].keep_alive: unknown key "keep_alive"; expected name, key, key_file, learn, endpoint, failover_ms, allowed_ips, keepalive, roaming, rate; did you mean keepalive?',
     ],
     [
       `${key}\nAllowedIPs = []`,
       7,
-      'peer[b]: unknown key "AllowedIPs"; expected name, key, key_file, learn, endpoint, failover_ms, allowed_ips, keepalive, roaming; did you mean allowed_ips?',
+      'peer[b]: unknown key "AllowedIPs"; expected name, key, key_file, learn, endpoint, failover_ms, allowed_ips, keepalive, roaming, rate; did you mean allowed_ips?',
     ],
     [
       `${key}\ncolour = 5`,
       7,
-      'peer[b].colour: unknown key "colour"; expected name, key, key_file, learn, endpoint, failover_ms, allowed_ips, keepalive, roaming',
+      'peer[b].colour: unknown key "colour"; expected name, key, key_file, learn, endpoint, failover_ms, allowed_ips, keepalive, roaming, rate',
     ],
     [
       `${key}\n"${KEY_B}" = 5`,
       7,
-      "peer[b]: unknown key (name not shown); expected name, key, key_file, learn, endpoint, failover_ms, allowed_ips, keepalive, roaming",
+      "peer[b]: unknown key (name not shown); expected name, key, key_file, learn, endpoint, failover_ms, allowed_ips, keepalive, roaming, rate",
     ],
   ];
 

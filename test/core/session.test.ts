@@ -155,6 +155,8 @@ function newSession(spec: SessionSpec): Session {
       mtu: 1420,
       pathMtu: { isAuto: false, linkMtu: 1500, raiseMs: 600_000 },
       measuresQuality: false,
+      paced: { bytes: 0 },
+      flowSeed: 1,
     },
     at(0),
   );

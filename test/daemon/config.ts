@@ -11,6 +11,7 @@ export function peerConfig(changes: Partial<PeerConfig> = {}): PeerConfig {
     keys: [new Uint8Array(32).fill(7)],
     endpoints: [{ host: "192.0.2.2", port: 1194 }],
     failoverMs: 2_000,
+    rateBitsPerSecond: undefined,
     allowedIps: [prefix("10.9.0.0/16")],
     isCatchAll: false,
     keepaliveSeconds: 0,

@@ -61,6 +61,7 @@ export function peerSnapshot(changes: Partial<PeerSnapshot> = {}): PeerSnapshot 
       outboundLoss: 0.02,
       inboundLoss: undefined,
     },
+    pacing: { bitsPerSecond: 45e6, packets: 12, bytes: 15_000, dropped: 13, marked: 14 },
     counters: {
       inboundPackets: 1,
       inboundBytes: 2,

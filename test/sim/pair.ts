@@ -42,6 +42,7 @@ export interface PeerSpec {
   readonly keepaliveSeconds?: number;
   readonly roaming?: Roaming;
   readonly failoverMs?: number;
+  readonly rateBitsPerSecond?: number;
 }
 
 /** A host as a test names it. */
@@ -260,5 +261,6 @@ export function peerOptions(spec: PeerSpec): PeerOptions {
     keepaliveSeconds: spec.keepaliveSeconds ?? 0,
     roaming: spec.roaming ?? "validated",
     ...(spec.failoverMs !== undefined && { failoverMs: spec.failoverMs }),
+    rateBitsPerSecond: spec.rateBitsPerSecond,
   };
 }
