@@ -40,11 +40,13 @@ export class SeenInits {
 
   remember(mac: Uint8Array, drawn: Drawn, now: Instant): void {
     this.#forget(now);
-    // One that is judged anew goes to the end: entries lie in the order of their age.
-    this.#seen.delete(keyOf(mac));
+    const key = keyOf(mac);
+    // One that is judged anew goes to the end, for entries lie in the order of their age, and draws no more for it.
+    const answersUsed = this.#seen.get(key)?.answersUsed ?? 0;
+    this.#seen.delete(key);
     const oldest = this.#seen.keys().next();
     if (this.#seen.size >= SEEN_INITS && !oldest.done) this.#seen.delete(oldest.value);
-    this.#seen.set(keyOf(mac), { drawn, until: after(now, SEEN_INIT_MS), answersUsed: 0 });
+    this.#seen.set(key, { drawn, until: after(now, SEEN_INIT_MS), answersUsed });
   }
 
   /** The node that sent the INIT; undefined: it drew nothing, or was not seen. */

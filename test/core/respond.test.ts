@@ -287,6 +287,30 @@ describe("the same INIT again", () => {
     expect(receive(state, withCookieOf(sent.bytes, psk, init), HOME)).toBeUndefined();
   });
 
+  it.each([
+    ["once, then at the peer's", [AWAY, HOME], [CHALLENGE, RESP, RESP, RESP]],
+    [
+      "until only the peer's is left",
+      [AWAY, AWAY, AWAY, HOME],
+      [CHALLENGE, CHALLENGE, CHALLENGE, RESP],
+    ],
+  ])(
+    "draws four answers in all where a cookie has it judged anew: elsewhere %s",
+    (_, ways, drawn) => {
+      const { state, peer, psk } = newPair("no floor");
+      peer.endpoint = HOME;
+      const init = makeInit(psk);
+      receive(state, init, HOME);
+      const withCookie = proven(state, psk, init);
+      for (const from of [...ways, HOME, HOME, HOME, HOME]) receive(state, withCookie, from);
+
+      expect(takeSent(state).map(({ bytes }) => bytes.length)).toEqual(
+        drawn.map(({ SIZE }) => SIZE),
+      );
+      expect(state.handshakeComputations).toBe(1);
+    },
+  );
+
   it("draws nothing where it drew nothing, in a group too", () => {
     const state = newCore();
     const { psk } = addPeer(state, { kind: "group" });

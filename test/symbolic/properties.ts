@@ -18,7 +18,8 @@
  *    node only while it has a session), or with a cookie for its source, and once an INIT; an initiator's
  *    is for a RESP to its INIT as it stands;
  *  - once: no datagram of data is accepted twice;
- *  - answers: a datagram draws one at most, of the type that fits and never longer than its cause;
+ *  - answers: a datagram draws one at most, of the type that fits and never longer than its cause, and an INIT
+ *    draws a bounded number, each of which is counted;
  *  - crossing: two hosts that have the same two sessions send on the same.
  * Not claimed against a member: that the node at the other end is the one it says (it can impersonate the
  * hub and other members on the path), so origin and agreement are not looked at.
@@ -35,6 +36,7 @@ import {
 } from "./host.ts";
 import type { Knowledge } from "./knowledge.ts";
 import { cookieMacOf, fieldsOf, type MessageType, typeOf } from "./messages.ts";
+import { nameOf } from "./respond.ts";
 import type { Setting } from "./setting.ts";
 import { isKind, nodeOf, partOf, type Term } from "./term.ts";
 
@@ -161,7 +163,8 @@ function fault(property: Property, text: string): Fault {
   return { property, text };
 }
 
-function answerFault({ context, step, message }: OwnStep): Fault | undefined {
+function answerFault(taken: OwnStep): Fault | undefined {
+  const { context, step, message } = taken;
   const type = typeOf(message);
   const { endpoint } = context.host.bounds.repeats;
   if (step.state.seen.some(({ repeats }) => repeats > endpoint)) {
@@ -170,11 +173,21 @@ function answerFault({ context, step, message }: OwnStep): Fault | undefined {
   if (step.sent.length > 1) return fault("answers", "more than one datagram goes out");
   const [answer] = step.sent;
   if (answer === undefined) return undefined;
+  if (type === "INIT" && !isCounted(taken)) {
+    return fault("answers", "an INIT that was seen draws an answer that is not counted");
+  }
   const drawn = typeOf(answer);
   if (!DRAWS[type].includes(drawn)) return fault("answers", `${type} draws ${drawn}`);
   // An INIT that is sent again goes where it went before, not to the source of the CHALLENGE.
   const isLonger = drawn !== "INIT" && BYTES[drawn] > BYTES[type];
   return isLonger ? fault("answers", `${type} draws a longer ${drawn}`) : undefined;
+}
+
+/** One that was not seen before draws its first answer. */
+function isCounted({ context, before, step, message }: OwnStep): boolean {
+  const name = nameOf(context.rules, fieldsOf("INIT", message));
+  const [known, now] = [before, step.state].map(({ seen }) => seen.find((s) => s.name === name));
+  return known === undefined || now === undefined || now.repeats > known.repeats;
 }
 
 function initiatorWorkFault({ setting, before, hostsBefore, message }: SharedStep) {

@@ -239,11 +239,14 @@ function remember(
   resp?: Term,
 ): HostState {
   if (!rules.remembersInits) return state;
-  const seen = { name: nameOf(rules, init), drawn: drawnWas, nodeId, resp, repeats: 0 };
-  return { ...state, seen: [...state.seen.filter(({ name }) => name !== seen.name), seen] };
+  const name = nameOf(rules, init);
+  const others = state.seen.filter((seen) => seen.name !== name);
+  // One that is judged anew draws no more for it.
+  const repeats = state.seen.find((seen) => seen.name === name)?.repeats ?? 0;
+  return { ...state, seen: [...others, { name, drawn: drawnWas, nodeId, resp, repeats }] };
 }
 
 /** What tells an INIT from all others: its mac, where that covers everything else. */
-function nameOf({ initMacCoversCookie }: Rules, { mac, cookieMac }: Fields<"INIT">): Term {
+export function nameOf({ initMacCoversCookie }: Rules, { mac, cookieMac }: Fields<"INIT">): Term {
   return initMacCoversCookie ? mac : join("INIT name", mac, cookieMac);
 }

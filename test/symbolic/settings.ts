@@ -77,7 +77,7 @@ export const SHORT: readonly Task[] = [
   }),
   task("client and server, answers drawn again", [CLIENT, SERVER], {
     bounds: [{}, { repeats: { endpoint: 3, anywhere: 2 } }],
-    leastStates: 700,
+    leastStates: 1_500,
     reaches: [...MEETING, "INIT: replayed_init", "DATA: replayed"],
   }),
   task("both start", [CLIENT, CLIENT], {
@@ -144,7 +144,7 @@ export const LONG: readonly Task[] = [
   }),
   task("client and server, answers drawn again, long", [CLIENT, SERVER], {
     bounds: [{ resends: 3 }, { repeats: { endpoint: 3, anywhere: 2 } }],
-    leastStates: 9_000,
+    leastStates: 27_000,
     reaches: [...MEETING, "INIT: replayed_init", "DATA: replayed"],
   }),
   task("hub and site, long", [HUB, SITE], {

@@ -155,8 +155,7 @@ function answer(model: Model, init: InitSent, { from, local }: Arrival): undefin
   };
   const session = newSession(peer, wire, false, model.now, { remote: from, local });
   keepWaiting(model, session);
-  model.seen.delete(init);
-  model.seen.set(init, { kind: "resp", resp: session, until: model.now + SEEN_FOR, repeats: 0 });
+  remember(model, init, "resp", session);
   expectResp(model, wire, from, local, (bytes) => {
     wire.index = wordAt(bytes, 4);
     if (!session.isEnded) model.sessions.set(wire.index, session);
@@ -196,9 +195,11 @@ function sendChallenge(model: Model, init: InitSent, remote: Address, local: num
   });
 }
 
-function remember(model: Model, init: InitSent, kind: "challenge" | "nothing"): void {
+/** One that is judged anew keeps the count of its repetitions. */
+function remember(model: Model, init: InitSent, kind: Drawn["kind"], resp?: Session): void {
+  const repeats = model.seen.get(init)?.repeats ?? 0;
   model.seen.delete(init);
-  model.seen.set(init, { kind, resp: undefined, until: model.now + SEEN_FOR, repeats: 0 });
+  model.seen.set(init, { kind, resp, until: model.now + SEEN_FOR, repeats });
 }
 
 function forgetOld({ seen, now }: Model): void {
