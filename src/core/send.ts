@@ -239,6 +239,7 @@ export class Sender {
   #seal(now: Instant): void {
     const { arena } = this.#packets;
     this.#state.aead.seal(arena, this.#outgoing.arena, this.#seals, this.#sealCount);
+    let noted: Peer | undefined;
     for (let index = 0; index < this.#sealCount; index++) {
       const peer = this.#peers[index];
       const seal = index * SEAL_FIELDS;
@@ -247,7 +248,9 @@ export class Sender {
         drop(this.#state, "seal_failed", segments);
         continue;
       }
-      noteSent(peer, true, now);
+      // At one instant the second says nothing that the first did not.
+      if (peer !== noted) noteSent(peer, true, now);
+      noted = peer;
       const length = at(this.#seals, seal + SEAL.OUT_LENGTH);
       peer.counters.outboundPackets += segments;
       peer.counters.outboundBytes += length - segments * DATA_OVERHEAD;
