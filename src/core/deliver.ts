@@ -17,7 +17,7 @@ import {
   innerFamily,
 } from "./inner-packet.ts";
 import { Joiner } from "./join.ts";
-import { clampMss } from "./mss.ts";
+import { clampMss, mayBeSyn } from "./mss.ts";
 import type { Peer } from "./peer.ts";
 import { drop, type State } from "./state.ts";
 import { type Instant, NEVER } from "./time.ts";
@@ -106,14 +106,20 @@ export class Deliverer {
 
   /** One packet; counts it, or why it is dropped. */
   #add(peer: Peer, offset: number, bytes: number): void {
-    if (this.#addNext(peer, offset, bytes, 0, 1) === 1) return;
-    const isPartial = this.#takeMark(offset);
+    const first = this.#arena[offset] ?? 0;
+    const isPartial = (first & PARTIAL_CHECKSUM_BIT) !== 0;
+    if (isPartial) {
+      if (this.#addNext(peer, offset, bytes, 0, 1) === 1) return;
+      this.#arena[offset] = first & ~PARTIAL_CHECKSUM_BIT;
+    }
     const reason = this.#check(peer, offset, bytes, isPartial);
     if (reason !== undefined) {
       drop(this.#state, reason);
       return;
     }
-    clampMss(this.#arena, offset, bytes, peer.carries, isPartial, this.#upper);
+    if (mayBeSyn(this.#arena, offset)) {
+      clampMss(this.#arena, offset, bytes, peer.carries, isPartial, this.#upper);
+    }
     this.#joiner.add(offset, bytes, isPartial, this.#upper);
     this.#lastPeer = peer;
     count(peer, bytes, 1);
@@ -133,13 +139,6 @@ export class Deliverer {
     if (taken < 2 && left > 1) arena[next] = second;
     if (taken > 0) count(peer, bytes, taken);
     return taken;
-  }
-
-  /** Takes the mark of a partial checksum off the packet; returns whether it was there. */
-  #takeMark(offset: number): boolean {
-    const first = this.#arena[offset] ?? 0;
-    this.#arena[offset] = first & ~PARTIAL_CHECKSUM_BIT;
-    return (first & PARTIAL_CHECKSUM_BIT) !== 0;
   }
 
   /** Steps 9 and 10. */

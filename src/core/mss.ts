@@ -27,9 +27,20 @@ const OPTION_NOTHING = 1;
 const OPTION_MSS = 2;
 const OPTION_MSS_BYTES = 4;
 
+/** By a few bytes: false for nearly every packet, so that nearly none is looked at twice. */
+export function mayBeSyn(bytes: Uint8Array, offset: number): boolean {
+  const first = bytes[offset] ?? 0;
+  if (first >> 4 === 4) {
+    return bytes[offset + IPV4.PROTOCOL] === TCP && hasSyn(bytes, offset + (first & 0xf) * 4);
+  }
+  const next = bytes[offset + IPV6.NEXT_HEADER] ?? 0;
+  return next === TCP ? hasSyn(bytes, offset + IPV6_HEADER_BYTES) : isExtensionHeader(next);
+}
+
 /**
  * Lowers the MSS of a SYN so that its answers fit packets of `most` bytes; every other packet is left as it
  * is. `isPartial`: the checksum holds only the pseudo-header sum, which has nothing of the options in it.
+ * Callers on the packet path ask `mayBeSyn` first.
  */
 export function clampMss(
   bytes: Uint8Array,
@@ -39,7 +50,6 @@ export function clampMss(
   isPartial: boolean,
   upper: UpperLayer,
 ): void {
-  if (!mayBeSyn(bytes, offset)) return;
   if (!findTransport(bytes, offset, length, upper) || upper.protocol !== TCP) return;
   const tcp = offset + upper.start;
   const at = hasSyn(bytes, tcp) ? findMss(bytes, tcp, offset + length) : 0;
@@ -47,16 +57,6 @@ export function clampMss(
   const isIpv4 = (bytes[offset] ?? 0) >> 4 === 4;
   const ipBytes = isIpv4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
   lower(bytes, at, most - ipBytes - TCP_HEADER_BYTES, tcp, isPartial);
-}
-
-/** By a few bytes: false for nearly every packet, so that nearly none is looked at twice. */
-function mayBeSyn(bytes: Uint8Array, offset: number): boolean {
-  const first = bytes[offset] ?? 0;
-  if (first >> 4 === 4) {
-    return bytes[offset + IPV4.PROTOCOL] === TCP && hasSyn(bytes, offset + (first & 0xf) * 4);
-  }
-  const next = bytes[offset + IPV6.NEXT_HEADER] ?? 0;
-  return next === TCP ? hasSyn(bytes, offset + IPV6_HEADER_BYTES) : isExtensionHeader(next);
 }
 
 function hasSyn(bytes: Uint8Array, tcp: number): boolean {

@@ -45,15 +45,13 @@ import { SetAside } from "./set-aside.ts";
 import { drop, type State } from "./state.ts";
 import type { Instant } from "./time.ts";
 import {
-  CHALLENGE,
   countingOn,
   DATA,
   DATA_OVERHEAD,
   DATA_START,
   FRAME,
-  INIT,
+  HANDSHAKE_BYTES,
   MESSAGE_TYPE,
-  RESP,
   readUint64,
   VERSION,
   viewOf,
@@ -354,32 +352,38 @@ export class Receiver {
     now: Instant,
   ): void {
     const bytes = size - DATA_OVERHEAD;
-    const isPacket = this.#deliverer.isPacket(offset, bytes);
-    const isOfPacket = isPacket || (bytes > 0 && this.#datagrams.arena[offset] === FRAME.PART);
     session.receivedPackets += alike;
     if (!isHighest) session.peer.counters.reorderedDatagrams += alike;
-    this.#hearing.heard(session, bytes, isOfPacket, isHighest, base, now);
-    // The first may have been answered, which takes back what was heard until then; the second comes after.
-    if (alike > 1) this.#hearing.heard(session, bytes, isOfPacket, isHighest, base, now);
-    if (isPacket) {
-      const tos = at(this.#datagrams.rows, base + MESSAGE.TOS);
-      this.#deliverer.take(session.peer, offset, bytes, size, alike, tos);
-    } else {
-      this.#acceptOther(session, offset, bytes, base, now);
+    if (!this.#deliverer.isPacket(offset, bytes)) {
+      this.#acceptOther(session, offset, bytes, isHighest, base, now);
+      return;
     }
+    this.#hearing.heard(session, bytes, true, isHighest, base, now);
+    // The first may have been answered, which takes back what was heard until then; the second comes after.
+    if (alike > 1) this.#hearing.heard(session, bytes, true, isHighest, base, now);
+    const tos = at(this.#datagrams.rows, base + MESSAGE.TOS);
+    this.#deliverer.take(session.peer, offset, bytes, size, alike, tos);
   }
 
-  /** Step 8; a part that completes a packet makes it go on like any other. */
-  #acceptOther(session: Session, offset: number, bytes: number, base: number, now: Instant): void {
+  /** Steps 7 and 8 for what is no packet; a part that completes one makes it go on like any other. */
+  #acceptOther(
+    session: Session,
+    offset: number,
+    bytes: number,
+    isHighest: boolean,
+    base: number,
+    now: Instant,
+  ): void {
     const { arena, rows } = this.#datagrams;
+    const isPart = bytes > 0 && arena[offset] === FRAME.PART;
+    this.#hearing.heard(session, bytes, isPart, isHighest, base, now);
     const isProbe = arena[offset] === FRAME.PROBE && bytes === PATH_CHALLENGE_CAUSE_BYTES;
     if (bytes === 0 || isProbe) session.peer.counters.keepalivesReceived += 1;
     if (bytes === 0) return;
     const frame = arena.subarray(offset, offset + bytes);
-    const reason =
-      frame[0] === FRAME.PART
-        ? this.#parts.add(session, frame, now)
-        : handleFrame(this.#state, session, frame, rows, base, now);
+    const reason = isPart
+      ? this.#parts.add(session, frame, now)
+      : handleFrame(this.#state, session, frame, rows, base, now);
     this.#deliverer.forgetSources();
     if (reason !== undefined) drop(this.#state, reason);
   }
@@ -389,9 +393,3 @@ export class Receiver {
     refuse(this.#state, reason, this.#datagrams.rows, base, now);
   }
 }
-
-const HANDSHAKE_BYTES: Readonly<Record<number, number>> = {
-  [MESSAGE_TYPE.INIT]: INIT.SIZE,
-  [MESSAGE_TYPE.RESP]: RESP.SIZE,
-  [MESSAGE_TYPE.CHALLENGE]: CHALLENGE.SIZE,
-};

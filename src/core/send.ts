@@ -32,7 +32,7 @@ import {
 import { noteSent } from "./liveness.ts";
 import { holderOf } from "./members.ts";
 import { MessageRuns } from "./message-runs.ts";
-import { clampMss } from "./mss.ts";
+import { clampMss, mayBeSyn } from "./mss.ts";
 import { Nesting } from "./nesting.ts";
 import { sendParts } from "./parts.ts";
 import { outerBytes } from "./path.ts";
@@ -147,7 +147,7 @@ export class Sender {
     if (!isWhole && this.#isTooBig(peer, family, offset)) {
       return this.#reject("too_big", base, now, peer.mtu);
     }
-    if (rows[base + PACKET.GSO_TYPE] === GSO.NONE) {
+    if (rows[base + PACKET.GSO_TYPE] === GSO.NONE && mayBeSyn(arena, offset)) {
       const isPartial = (at(rows, base + PACKET.FLAGS) & PACKET_NEEDS_CHECKSUM) !== 0;
       clampMss(arena, offset, length, peer.carries, isPartial, this.#upper);
     }

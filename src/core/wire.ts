@@ -47,6 +47,13 @@ export const CHALLENGE = layout({
   sealed: 32,
 });
 
+/** Exact bytes of each handshake message by its type. */
+export const HANDSHAKE_BYTES: Readonly<Record<number, number>> = {
+  [MESSAGE_TYPE.INIT]: INIT.SIZE,
+  [MESSAGE_TYPE.RESP]: RESP.SIZE,
+  [MESSAGE_TYPE.CHALLENGE]: CHALLENGE.SIZE,
+};
+
 /** Header of DATA, which is also its associated data; ciphertext and a 16-byte tag follow. */
 export const DATA = layout({ type: 1, version: 1, zero: 2, receiverIndex: 4, counter: 8 });
 
