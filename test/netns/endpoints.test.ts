@@ -49,7 +49,8 @@ describe("a first endpoint that dies in silence", () => {
       await pair.left.waitForStatus(
         "the first endpoint",
         ({ peers }) => peers[0]?.endpoint === hostPort(right.outer4),
-        20_000,
+        // 13 s; a probe that a later packet has overtaken draws no challenge, and the next comes 10 s after it.
+        60_000,
       );
       await pause(1_000);
       const result = await beside.stop();
