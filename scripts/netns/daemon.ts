@@ -55,6 +55,8 @@ export interface Settings {
   readonly mtu?: number | "auto";
   readonly mtuProbeSeconds?: number;
   readonly routes?: boolean;
+  /** What the UDP socket is bound to. */
+  readonly outerDevice?: string;
   readonly copyDscp?: boolean;
   readonly firewall?: boolean;
   readonly peers: readonly PeerSettings[];
@@ -72,6 +74,7 @@ function configText(settings: Settings, stateDir: string): string {
     ...assign("mtu", settings.mtu),
     ...assign("mtu_probe_seconds", settings.mtuProbeSeconds),
     ...assign("routes", settings.routes),
+    ...assign("device", settings.outerDevice),
     ...assign("copy_dscp", settings.copyDscp),
     ...assign("firewall", settings.firewall),
     ...assign("state_dir", stateDir),

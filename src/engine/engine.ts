@@ -331,6 +331,7 @@ export class Engine {
         this.#tunnel.setEndpoints(change.name, change.endpoints, now);
         break;
       case "own-links":
+        this.#io.udp.bindDevice();
         this.#tunnel.setOwnAddresses(change.addresses);
         this.#tunnel.setLinkMtu(change.linkMtu, now);
         this.#tunnel.announce(now);

@@ -25,6 +25,8 @@ export interface UdpPort {
   receive(batch: MessageBatch, stride: number): number;
   /** Sends all rows. Returns how many datagrams the kernel refused. */
   send(batch: MessageBatch, now: Instant): number;
+  /** Binds to the configured device anew, where there is one. */
+  bindDevice(): void;
   /** Runs that were taken apart because the kernel refused them. */
   readonly gsoFallbacks: number;
   /** Remote addresses that get single datagrams for a while. */

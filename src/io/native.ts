@@ -70,6 +70,11 @@ export interface Native {
     info: Int32Array,
   ): number;
   /**
+   * Binds a UDP socket to the device of this name, which may be another than it was bound to. Returns 0 or -errno
+   * (-ENODEV: there is none; -EPERM: it needs CAP_NET_RAW).
+   */
+  udpBindDevice(fd: number, device: string): number;
+  /**
    * Asks the kernel for the offloads `wanted` of a UDP socket (bits of `UDP_OFFLOAD`) and returns those
    * that it has: GSO, it takes MESSAGE.SEGMENT on send; GRO, it joins datagrams of one source on receive
    * (switched on by this call, and off where it is not wanted).

@@ -86,7 +86,7 @@ export function openUdp(native: Native, options: UdpOptions): UdpSocket {
   const info = new Int32Array(4);
   const fd = native.udpOpen(address, port, mark, device, bufferBytes, info);
   if (fd < 0) throw new IoError("bind UDP socket", wishText(options), native.errnoName(fd));
-  return new UdpSocket(native, fd, info, offloadsOf(native, fd, options));
+  return new UdpSocket(native, fd, info, offloadsOf(native, fd, options), device);
 }
 
 /** Those of the wished offloads that the kernel has. */
@@ -111,16 +111,23 @@ export class UdpSocket {
   readonly sendBufferBytes: number;
   readonly offloads: readonly UdpOffload[];
   readonly #native: Native;
-  /** BOUNDED: by the errors in `PASSING`. */
+  /** BOUNDED: by the errors in `PASSING`, and those of binding to a device. */
   readonly #errors = new Map<string, number>();
   readonly #plainRoutes = new PlainRoutes();
   /** Rows of runs taken apart; the arena is the batch's own. */
   readonly #singles = new Int32Array(PLAIN_ROWS * MESSAGE_FIELDS);
   #fallbacks = 0;
   #refusedRun: RefusedRun | undefined;
+  readonly #device: string;
   #isClosed = false;
 
-  constructor(native: Native, fd: number, info: Int32Array, offloads: readonly UdpOffload[] = []) {
+  constructor(
+    native: Native,
+    fd: number,
+    info: Int32Array,
+    offloads: readonly UdpOffload[] = [],
+    device = "",
+  ) {
     const [port = 0, family = 0, receiveBytes = 0, sendBytes = 0] = info;
     this.#native = native;
     this.fd = fd;
@@ -129,6 +136,17 @@ export class UdpSocket {
     this.receiveBufferBytes = receiveBytes;
     this.sendBufferBytes = sendBytes;
     this.offloads = offloads;
+    this.#device = device;
+  }
+
+  /**
+   * Binds to its device anew, where it has one: a device that goes and comes again by its name is another one, and
+   * the socket would still be bound to the first. An error is counted.
+   */
+  bindDevice(): void {
+    if (this.#device === "") return;
+    const status = this.#native.udpBindDevice(this.fd, this.#device);
+    if (status < 0) this.#count(this.#native.errnoName(status));
   }
 
   /** Runs that were taken apart because the kernel refused them. */
@@ -278,6 +296,10 @@ export class UdpSocket {
     const code = this.#native.errnoName(status);
     if (!(code in PASSING)) throw this.#failure(status, operation);
     if (code === "EAGAIN" && operation === "receive on UDP socket") return;
+    this.#count(code);
+  }
+
+  #count(code: string): void {
     this.#errors.set(code, (this.#errors.get(code) ?? 0) + 1);
   }
 

@@ -33,7 +33,7 @@ static const struct {
     {"open", aead_open},         {"watch", watch_begin},      {"watchEvents", watch_events},
     {"unwatch", watch_end},      {"close", close_fd},         {"clock", clock_now},
     {"errnoName", errno_name},   {"cipherKind", cipher_kind}, {"linkMtu", link_mtu},
-    {"newsOpen", news_open},     {"newsRead", news_read},
+    {"newsOpen", news_open},     {"newsRead", news_read},     {"udpBindDevice", udp_bind_device},
 };
 
 NAPI_MODULE_INIT() {

@@ -61,6 +61,11 @@ static int set_buffer(int fd, int force, int plain, int bytes) {
   return set_int(fd, SOL_SOCKET, plain, bytes);
 }
 
+/* SO_BINDTODEVICE needs no capability the first time (Linux 5.7), and CAP_NET_RAW when it changes. */
+static int bind_device(int fd, const char device[IFNAMSIZ]) {
+  return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, IFNAMSIZ) < 0 ? -errno : 0;
+}
+
 static int set_options(int fd, int family, const struct settings *settings) {
   int result = 0;
   if (family == AF_INET6) {
@@ -77,10 +82,7 @@ static int set_options(int fd, int family, const struct settings *settings) {
   if (result == 0) result = set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, settings->buffer_bytes);
   /* SO_MARK (2.6.25) needs CAP_NET_ADMIN, or CAP_NET_RAW since 5.17. */
   if (result == 0 && settings->mark != 0) result = set_int(fd, SOL_SOCKET, SO_MARK, settings->mark);
-  /* SO_BINDTODEVICE needs no capability since 5.7. */
-  if (result == 0 && settings->device[0] != 0 &&
-      setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, settings->device, IFNAMSIZ) < 0)
-    result = -errno;
+  if (result == 0 && settings->device[0] != 0) result = bind_device(fd, settings->device);
   return result;
 }
 
@@ -152,6 +154,15 @@ napi_value udp_open(napi_env env, napi_callback_info info) {
   if (result == 0) return give_int(&call, fd);
   close(fd);
   return give_int(&call, result);
+}
+
+napi_value udp_bind_device(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, "udpBindDevice", 2);
+  int fd = take_int(&call, 0);
+  char device[IFNAMSIZ] = {0};
+  int result = take_name(&call, 1, device);
+  if (call.failed) return NULL;
+  return give_int(&call, result < 0 ? result : bind_device(fd, device));
 }
 
 /* --- Offloads. --- */

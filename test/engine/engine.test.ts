@@ -434,6 +434,7 @@ describe("commands", () => {
       "announce",
     ]);
     expect(journal).toContain("timeout");
+    expect(journal).toContain("udp.bindDevice");
   });
 
   it("start a handshake on demand and send it at once", () => {

@@ -65,6 +65,9 @@ export class FakeUdp implements UdpPort {
     this.#journal.push(`udp.send(${batch.count})`);
     return this.refusals.shift() ?? 0;
   }
+  bindDevice(): void {
+    this.#journal.push("udp.bindDevice");
+  }
   errorCounts(): Readonly<Record<string, number>> {
     return { ECONNREFUSED: 3 };
   }

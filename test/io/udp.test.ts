@@ -272,6 +272,30 @@ describe("runs that a path does not take", () => {
   });
 });
 
+describe("bindDevice", () => {
+  it("binds anew to the device that was asked for, and counts an error", () => {
+    const asked: string[] = [];
+    const native = fakeNative({
+      udpOpen: () => 3,
+      udpBindDevice: (_fd, device) => {
+        asked.push(device);
+        return errno("ENODEV");
+      },
+    });
+    const socket = openUdp(native, { address: ANY, port: 5, device: "eth1" });
+    socket.bindDevice();
+    socket.bindDevice();
+    expect(asked).toEqual(["eth1", "eth1"]);
+    expect(socket.errorCounts()).toEqual({ ENODEV: 2 });
+  });
+
+  it("does nothing where none was", () => {
+    const socket = openUdp(fakeNative({ udpOpen: () => 3 }), { address: ANY, port: 5 });
+    socket.bindDevice();
+    expect(socket.errorCounts()).toEqual({});
+  });
+});
+
 describe("openUdp's offloads", () => {
   it("are those of the wished that the kernel grants", () => {
     const asked: number[] = [];

@@ -301,10 +301,16 @@ export async function refusedOpens() {
   };
   const bound = native.udpOpen(address("::"), 0, 0, "lo", 0, new Int32Array(4));
   const marked = native.udpOpen(address("::"), 0, 7, "", 0, new Int32Array(4));
+  const rebound = {
+    same: native.udpBindDevice(bound, "lo"),
+    gone: native.errnoName(native.udpBindDevice(bound, "nosuch0")),
+    tooLong: native.errnoName(native.udpBindDevice(bound, "sixteen-bytes-xy")),
+    closed: native.errnoName(native.udpBindDevice(9_999, "lo")),
+  };
   native.close(bound);
   native.close(marked);
   close(first);
-  return { ...facts, bound: bound >= 0, marked: marked >= 0 };
+  return { ...facts, bound: bound >= 0, marked: marked >= 0, rebound };
 }
 
 /** A full send buffer stops the batch with EAGAIN at the row that did not fit and all after it. */

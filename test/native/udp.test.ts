@@ -48,6 +48,15 @@ describe("udpOpen", () => {
   it("takes a device to bind to and a firewall mark", () => {
     expect(facts.refusedOpens).toMatchObject({ bound: true, marked: true });
   });
+
+  it("is bound to a device again, or says why not", () => {
+    expect(facts.refusedOpens.rebound).toEqual({
+      same: 0,
+      gone: "ENODEV",
+      tooLong: "ENAMETOOLONG",
+      closed: "EBADF",
+    });
+  });
 });
 
 describe("udpReceive", () => {

@@ -50,6 +50,30 @@ describe("a host that loses its address while it has a second path", () => {
   });
 });
 
+describe("a device that the socket is bound to", () => {
+  it("is used again when it was removed and came back by its name", async () => {
+    await withLab(async (lab) => {
+      const settings = { outerDevice: "eth0" };
+      const pair = await startPair(lab, { left: { settings } });
+      const hosts = { left: pair.left.host, right: pair.right.host };
+      expect((await ping(hosts.left, right.inner4, 3, 0.01)).received).toBe(3);
+
+      hosts.left.ip("link", "del", "eth0");
+      await pause(1_500);
+      wire(
+        { host: hosts.left, device: "eth0", addresses: [`${left.outer4}/24`] },
+        { host: hosts.right, device: "eth0", addresses: [`${right.outer4}/24`] },
+      );
+      await pause(3_000 * slowness());
+
+      const { received } = await ping(hosts.left, right.inner4, 5, 0.05);
+      const [peer] = (await pair.left.status()).peers;
+      expect(received).toBe(5);
+      expect(peer?.counters.sessions).toBe(1);
+    });
+  });
+});
+
 describe("roaming", () => {
   it("validated: a replayed datagram from another address moves nothing; traffic follows the initiator's new one within 1 s", async () => {
     await withLab(async (lab) => {
