@@ -40,7 +40,7 @@ import {
 import { PathMtus } from "./path-mtus.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { rejector } from "./rejector.ts";
-import { Repeats } from "./repeats.ts";
+import { Repeats, type StartTimer } from "./repeats.ts";
 import { Resolver } from "./resolver.ts";
 import { type StatusDocument, statusDocument } from "./status.ts";
 import type { Sysctl } from "./sysctl.ts";
@@ -70,7 +70,7 @@ export interface ControlEnvironment {
   readonly sysctl: Sysctl;
   /** Path of the control socket; its directory exists. */
   readonly socketPath: string;
-  readonly startTimer: (delayMs: number, action: () => void) => () => void;
+  readonly startTimer: StartTimer;
   /** Milliseconds of a monotonic clock. */
   readonly nowMs: () => number;
   readonly residentBytes: () => number;

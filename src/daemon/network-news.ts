@@ -4,8 +4,10 @@
  * They only say that something changed; who hears of it looks for itself. The trap: a router may bring
  * thousands of changes a second, so they are gathered for a moment, and looks are at least a second apart.
  */
+
 import { watchDescriptor } from "../engine/watch.ts";
 import { type Native, NEWS } from "../io/native.ts";
+import type { StartTimer } from "./repeats.ts";
 
 /** Milliseconds for which news are gathered: an address and its routes change together. */
 export const GATHER_NEWS_MS = 30;
@@ -46,7 +48,7 @@ export function listenForNews(native: Native): ListenForNews {
 
 /** Gathers news and keeps looks apart. */
 export class NewsGate {
-  readonly #startTimer: (delayMs: number, action: () => void) => () => void;
+  readonly #startTimer: StartTimer;
   readonly #nowMs: () => number;
   readonly #look: (news: News) => void;
   #news: News | undefined;
@@ -58,7 +60,7 @@ export class NewsGate {
       startTimer,
       nowMs,
     }: {
-      readonly startTimer: (delayMs: number, action: () => void) => () => void;
+      readonly startTimer: StartTimer;
       readonly nowMs: () => number;
     },
     look: (news: News) => void,

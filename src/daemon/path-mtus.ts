@@ -5,10 +5,12 @@
  * has the MTU of its own peer where that is larger. Sites of a group share their hub's routes, so they count
  * for the device only, and only while they are there. Peers come up together, so changes are gathered a moment.
  */
+
 import { LEAST_INNER_MTU } from "../core/constants.ts";
 import type { TunnelEvent } from "../core/options.ts";
 import { formatPrefix, type Prefix } from "../core/prefix.ts";
 import type { DeviceMtu } from "./network-plan.ts";
+import type { StartTimer } from "./repeats.ts";
 
 /** Milliseconds for which changes are gathered. */
 export const GATHER_MS = 20;
@@ -23,14 +25,14 @@ export interface RoutedPeer {
 export class PathMtus {
   readonly #peers: readonly RoutedPeer[];
   readonly #mtus = new Map<string, number>();
-  readonly #startTimer: (delayMs: number, action: () => void) => () => void;
+  readonly #startTimer: StartTimer;
   readonly #changed: (mtu: DeviceMtu) => void;
   #cancel: (() => void) | undefined;
 
   /** `changed` is called with what is wanted from then on, which may be what was wanted before. */
   constructor(
     peers: readonly RoutedPeer[],
-    startTimer: (delayMs: number, action: () => void) => () => void,
+    startTimer: StartTimer,
     changed: (mtu: DeviceMtu) => void,
   ) {
     this.#peers = peers;

@@ -6,9 +6,11 @@
  * or failed answer never replaces addresses that worked, so name service can delay a first contact but not
  * end a tunnel. Failures are tried again after 1 s, doubling to 60 s.
  */
+
 import type { PlainEndpoint } from "../core/options.ts";
 import { mapAddress, parseAddress } from "../core/prefix.ts";
 import { messageOf } from "./failure.ts";
+import type { StartTimer } from "./repeats.ts";
 
 export const FIRST_RETRY_MS = 1_000;
 export const LONGEST_RETRY_MS = 60_000;
@@ -36,7 +38,7 @@ export interface ResolverEnvironment {
   readonly lookup: (host: string) => Promise<readonly string[]>;
   /** Interface index of a zone such as "eth0"; 0: unknown. */
   readonly zoneIndex: (zone: string) => number;
-  readonly startTimer: (delayMs: number, action: () => void) => () => void;
+  readonly startTimer: StartTimer;
   /** Milliseconds of a monotonic clock. */
   readonly nowMs: () => number;
   /** Told of every answer that differs from the last: all addresses of the peer. */
