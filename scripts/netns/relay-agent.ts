@@ -25,6 +25,7 @@ const passed: Record<Direction, number> = { forward: 0, backward: 0 };
 const lost: Record<Direction, number> = { forward: 0, backward: 0 };
 const delayed: Record<Direction, number> = { forward: 0, backward: 0 };
 const delays: Record<Direction, number> = { forward: 0, backward: 0 };
+const least: Record<Direction, number> = { forward: Infinity, backward: Infinity };
 let disturbance: Disturbance = { loss: 0, delayMs: 0, jitterMs: 0, duplicate: 0, seed: 1 };
 let isOpen = true;
 let client: RemoteInfo | undefined;
@@ -82,8 +83,10 @@ function sendLater(direction: Direction, datagram: Buffer): void {
   }
   const start = performance.now();
   setTimeout(() => {
+    const ms = performance.now() - start;
     delayed[direction] += 1;
-    delays[direction] += performance.now() - start;
+    delays[direction] += ms;
+    least[direction] = Math.min(least[direction], ms);
     send(direction, datagram);
   }, delayMs);
 }
@@ -118,6 +121,7 @@ function answer(): void {
     lostForward: lost.forward,
     lostBackward: lost.backward,
     meanDelayMs: meanDelay("forward") + meanDelay("backward"),
+    leastDelayMs: least.forward + least.backward,
     recordedForward: types(recorded.forward),
     recordedBackward: types(recorded.backward),
   };

@@ -41,8 +41,9 @@ export interface RelayReport {
   /** Of those, what it did not send on. */
   readonly lostForward: number;
   readonly lostBackward: number;
-  /** What the delays there and back were in truth, together, milliseconds. */
+  /** What the delays there and back were in truth, together, milliseconds; 0 and infinite where there were none. */
   readonly meanDelayMs: number;
+  readonly leastDelayMs: number;
   /** Recorded datagrams by message type. */
   readonly recordedForward: Readonly<Record<number, number>>;
   readonly recordedBackward: Readonly<Record<number, number>>;

@@ -18,6 +18,7 @@ export interface StatusPeer {
   readonly pathMtu: number | null;
   readonly quality: {
     readonly roundTripMs: number | null;
+    readonly minRoundTripMs: number | null;
     readonly outboundLoss: number | null;
     readonly inboundLoss: number | null;
   };

@@ -14,7 +14,7 @@ import { slowness } from "../helpers/slowness.ts";
 const LINK = ["rate", "50mbit", "burst", "16kb", "latency", "1s"];
 const RATE = "45mbit";
 const INTERVAL_SECONDS = 0.01;
-const BULK_SECONDS = 8;
+const BULK_SECONDS = 6;
 /** TCP's start, before its window is what the path carries. */
 const START_MS = 1_000;
 const MOST_MS = 15;
