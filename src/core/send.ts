@@ -16,6 +16,7 @@
  */
 import type { MessageBatch, PacketBatch } from "./batch.ts";
 import { LARGE_INNER_BYTES, REKEY_AFTER_MESSAGES } from "./constants.ts";
+import { sealAndQueue } from "./control.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { CLASS_BITS, ECN_BITS } from "./ecn.ts";
 import { tooBigReply, unreachableReply } from "./icmp.ts";
@@ -27,6 +28,7 @@ import {
   IPV4_DONT_FRAGMENT,
   IPV6_DESTINATION,
   innerFamily,
+  type UpperLayer,
   uint16At,
 } from "./inner-packet.ts";
 import { noteSent } from "./liveness.ts";
@@ -46,6 +48,7 @@ import {
   SEAL,
   SEAL_FIELDS,
 } from "./rows.ts";
+import { splitPacket } from "./split.ts";
 import { drop, type State } from "./state.ts";
 import { type Cut, cutSmaller, readCut } from "./super-packet.ts";
 import type { Instant } from "./time.ts";
@@ -154,7 +157,7 @@ export class Sender {
     if (!peer.current?.isUsable(now)) return this.#wait(peer, base, now);
     if (peer.endpoint === undefined) return this.#reject("no_endpoint", base, now);
     if (peer.pacer !== undefined && !this.#isPaced) return this.#pace(peer, base, now);
-    if (!isWhole && length <= peer.mtu) return this.#sendParts(peer, base, now);
+    if (!isWhole && this.#cut.largest <= peer.mtu) return this.#sendParts(peer, base, now);
     return this.#addSealRow(peer, base, now);
   }
 
@@ -180,19 +183,26 @@ export class Sender {
     if (!peer.timers.isSet("pace")) this.#state.paceable.add(peer);
   }
 
-  /** A packet of at most 1,280 bytes over a path that carries less. */
+  /** A packet of at most 1,280 bytes, or a run of UDP datagrams of such, over a path that carries less. */
   #sendParts(peer: Peer, base: number, now: Instant): DropReason | undefined {
     const { arena, rows } = this.#packets;
     const { current, endpoint } = peer;
     const offset = at(rows, base + PACKET.OFFSET);
-    const packet = arena.slice(offset, offset + at(rows, base + PACKET.LENGTH));
-    if ((at(rows, base + PACKET.FLAGS) & PACKET_NEEDS_CHECKSUM) !== 0) {
-      packet[0] = (packet[0] ?? 0) | PARTIAL_CHECKSUM_BIT;
-    }
+    const whole = arena.slice(offset, offset + at(rows, base + PACKET.LENGTH));
+    const row = rows.subarray(base, base + PACKET_FIELDS);
+    const { segments, headerLength } = this.#cut;
+    const packets = segments === 1 ? [whole] : singlePackets(whole, row, headerLength, this.#upper);
     if (current === undefined || endpoint === undefined) return "no_endpoint";
-    sendParts(this.#state, current, packet, endpoint, now);
-    peer.counters.outboundPackets += 1;
-    peer.counters.outboundBytes += packet.length;
+    for (const packet of packets) {
+      if ((at(row, PACKET.FLAGS) & PACKET_NEEDS_CHECKSUM) !== 0) {
+        packet[0] = (packet[0] ?? 0) | PARTIAL_CHECKSUM_BIT;
+      }
+      // The last of a run may be short.
+      if (packet.length > peer.carries) sendParts(this.#state, current, packet, endpoint, now);
+      else sealAndQueue(this.#state, current, packet, endpoint, now);
+      peer.counters.outboundPackets += 1;
+      peer.counters.outboundBytes += packet.length;
+    }
     return undefined;
   }
 
@@ -296,6 +306,16 @@ export class Sender {
     this.#replies.count = count + 1;
     return reason;
   }
+}
+
+/** The packets that a super-packet stands for. */
+function singlePackets(
+  whole: Uint8Array,
+  row: Int32Array,
+  headerLength: number,
+  upper: UpperLayer,
+): readonly Uint8Array[] {
+  return splitPacket(whole, row, headerLength, upper, 1).map(({ bytes }) => bytes);
 }
 
 /** By the address's first byte: 224/4 (RFC 5771) or ff00::/8 (RFC 4291 §2.7). */

@@ -1,6 +1,7 @@
 /** The path MTU: how fast it is found, what a fall and a rise cost, and what may not change it (rule 18). */
 import { describe, expect, it } from "vitest";
 import { pingPacket, udpPacket, viewPacket } from "../helpers/packets.ts";
+import { deliveredTo, expectedOf, sendBulk, bulk as superPacket } from "../sim/bulk.ts";
 import { connect, dropsOf, eventsOf, exchange, peerOf } from "../sim/observe.ts";
 import { INNER, newPair, type Pair, type PairOptions, type SiteSpec } from "../sim/pair.ts";
 
@@ -295,6 +296,23 @@ describe("a path that carries no packet of 1280 bytes in one piece", () => {
     expect(Math.max(...sent)).toBeLessThanOrEqual(1300 - 28);
     expect(peerOf(pair.left).counters.outboundPackets).toBeGreaterThanOrEqual(4);
     expect(Object.keys(dropsOf(pair.right))).toEqual(["challenged"]);
+  });
+
+  it.each([false, true])("carries runs of UDP datagrams of such lengths (IPv6: %s)", (isV6) => {
+    const pair = newPath({ carries: 1300, offloads: "left" });
+    connect(pair);
+    pair.world.advance(3_000);
+    pair.right.delivered.length = 0;
+    const mark = pair.world.eve.mark();
+    const ends = isV6 ? { source: INNER.left6, destination: INNER.right6 } : {};
+    const run = superPacket(1, 15_300, { isTcp: false, gsoSize: 1_230, ...ends });
+    sendBulk(pair.left, run);
+
+    pair.world.advance(100);
+
+    expect(deliveredTo(pair.right).sort()).toEqual(expectedOf(run).sort());
+    const sent = pair.world.eve.seen.slice(mark).map(({ bytes }) => bytes.length);
+    expect(Math.max(...sent)).toBeLessThanOrEqual(1300 - 28);
   });
 
   it("delivers nothing of a packet whose other part is lost, and never mixes two", () => {
