@@ -104,12 +104,13 @@ export class Tunnel {
 
   /** Fills `outgoing` with datagrams that timers, handshakes and waiting packets made; returns its count. */
   pollTransmit(now: Instant): number {
-    const { transmits } = this.#state;
-    if (transmits.count > 0) {
-      transmits.drainInto(this.buffers.outgoing);
-      return this.buffers.outgoing.count;
-    }
-    return this.#flushWaiting(now) || this.#flushPaced(now);
+    // The last once more: packets that waited may leave in parts, or start a handshake.
+    return (
+      this.#drainTransmits() ||
+      this.#flushWaiting(now) ||
+      this.#flushPaced(now) ||
+      this.#drainTransmits()
+    );
   }
 
   /** The next event, or undefined. */
@@ -233,6 +234,12 @@ export class Tunnel {
       if (peer.endpoint !== undefined) sendClose(this.#state, session, peer.endpoint, now);
       closeSession(this.#state, session);
     }
+  }
+
+  #drainTransmits(): number {
+    const { outgoing } = this.buffers;
+    this.#state.transmits.drainInto(outgoing);
+    return outgoing.count;
   }
 
   /** Waiting packets take the packets' own way, a batch at a time. */

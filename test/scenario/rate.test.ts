@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { PACED_LEAST_BYTES } from "../../src/core/constants.ts";
 import { udpPacket, viewPacket } from "../helpers/packets.ts";
+import { TYPE } from "../helpers/wire-view.ts";
 import { bulk, deliveredTo, expectedOf, sendBulk } from "../sim/bulk.ts";
 import { connect, dropsOf, peerOf, pingRight } from "../sim/observe.ts";
 import { INNER, newPair, type Pair, type PairOptions } from "../sim/pair.ts";
@@ -138,6 +139,34 @@ describe("packets that wait for a rate", () => {
 
     const bytes = pair.right.delivered.filter(({ bytes: one }) => viewPacket(one).protocol === UDP);
     expect(bytes.length).toBeGreaterThan(5);
+  });
+
+  it("start a handshake at once where the session has ended", () => {
+    const pair = newPaced({}, 20e3);
+    // Three leave at once, the fourth 94 ms later.
+    for (let count = 0; count < 4; count++) {
+      pair.left.send(udpPacket(INNER.left, INNER.right, new Uint8Array(1_000)));
+    }
+    pair.world.advance(20);
+    pair.right.act((tunnel, now) => tunnel.close(now));
+    const inits = () => pair.world.eve.sentBy(pair.left.name, TYPE.INIT).length;
+    const before = inits();
+    pair.world.advance(80);
+
+    expect(inits()).toBe(before + 1);
+  });
+
+  it("leave at once in parts where the path is that narrow", () => {
+    const pair = newPair({ left: { pathMtu: {} }, leftPeer: { rateBitsPerSecond: RATE } });
+    pair.world.link(pair.left, pair.right, { mtu: 1_300 });
+    connect(pair);
+    pair.world.advance(3_000);
+    const before = pair.right.delivered.length;
+
+    pair.left.send(udpPacket(INNER.left, INNER.right, new Uint8Array(1_252)));
+    pair.world.advance(11);
+
+    expect(pair.right.delivered).toHaveLength(before + 1);
   });
 
   it("are forgotten with their peer", () => {
