@@ -75,7 +75,7 @@ export class Pacer {
 
   /**
    * Queues the packet of row `base`, which is cut as `cut` and `upper` say (super-packet.ts); `outerBytes` go around
-   * each datagram.
+   * each datagram, besides its own overhead.
    */
   push(
     arena: Uint8Array,

@@ -52,7 +52,7 @@ import { splitPacket } from "./split.ts";
 import { drop, type State } from "./state.ts";
 import { type Cut, cutSmaller, readCut } from "./super-packet.ts";
 import type { Instant } from "./time.ts";
-import { DATA_OVERHEAD, PARTIAL_CHECKSUM_BIT } from "./wire.ts";
+import { DATA_OVERHEAD, PART_FRAME, PARTIAL_CHECKSUM_BIT } from "./wire.ts";
 
 /** Bytes of a slot of the ICMP arena: the longest error that is made (RFC 4443 §2.4(c)). */
 export const REPLY_BYTES = 1280;
@@ -156,8 +156,9 @@ export class Sender {
     }
     if (!peer.current?.isUsable(now)) return this.#wait(peer, base, now);
     if (peer.endpoint === undefined) return this.#reject("no_endpoint", base, now);
-    if (peer.pacer !== undefined && !this.#isPaced) return this.#pace(peer, base, now);
-    if (!isWhole && this.#cut.largest <= peer.mtu) return this.#sendParts(peer, base, now);
+    const isInParts = !isWhole && this.#cut.largest <= peer.mtu;
+    if (peer.pacer !== undefined && !this.#isPaced) return this.#pace(peer, isInParts, base, now);
+    if (isInParts) return this.#sendParts(peer, base, now);
     return this.#addSealRow(peer, base, now);
   }
 
@@ -174,11 +175,12 @@ export class Sender {
   }
 
   /** It waits for its peer's rate. */
-  #pace(peer: Peer, base: number, now: Instant): undefined {
+  #pace(peer: Peer, isInParts: boolean, base: number, now: Instant): undefined {
     const { arena, rows } = this.#packets;
     const { pacer, endpoint } = peer;
     const outer = endpoint === undefined ? 0 : outerBytes(endpoint);
-    pacer?.push(arena, rows, base, this.#cut, this.#upper, outer, now);
+    const around = isInParts ? 2 * (outer + PART_FRAME.SIZE) + DATA_OVERHEAD : outer;
+    pacer?.push(arena, rows, base, this.#cut, this.#upper, around, now);
     drop(this.#state, "rate_queue", pacer?.takeDropped());
     if (!peer.timers.isSet("pace")) this.#state.paceable.add(peer);
   }

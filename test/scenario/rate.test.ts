@@ -19,6 +19,15 @@ function newPaced(options: PairOptions = {}, rateBitsPerSecond = RATE): Pair {
   return pair;
 }
 
+/** Over a path that carries no packet of 1,280 bytes in one piece, as is known. */
+function newNarrow(): Pair {
+  const pair = newPair({ left: { pathMtu: {} }, leftPeer: { rateBitsPerSecond: RATE } });
+  pair.world.link(pair.left, pair.right, { mtu: 1_300 });
+  connect(pair);
+  pair.world.advance(3_000);
+  return pair;
+}
+
 /** As many UDP packets of `bytes` as are worth `times` the rate, for `ms`. */
 function offer({ world, left }: Pair, times: number, ms: number, bytes = 1_400): void {
   const perMs = (BYTES_PER_MS * times) / bytes;
@@ -56,6 +65,13 @@ describe("a rate", () => {
     const pair = newPaced();
     const from = pair.world.eve.sentBy(pair.left.name).length;
     offer(pair, 2, 1_000, 60);
+    expect(Math.abs(wireBytes(pair, from) / (1_000 * BYTES_PER_MS) - 1)).toBeLessThan(0.02);
+  });
+
+  it("is kept where packets leave in parts", () => {
+    const pair = newNarrow();
+    const from = pair.world.eve.sentBy(pair.left.name).length;
+    offer(pair, 2, 1_000, 1_280);
     expect(Math.abs(wireBytes(pair, from) / (1_000 * BYTES_PER_MS) - 1)).toBeLessThan(0.02);
   });
 
@@ -157,10 +173,7 @@ describe("packets that wait for a rate", () => {
   });
 
   it("leave at once in parts where the path is that narrow", () => {
-    const pair = newPair({ left: { pathMtu: {} }, leftPeer: { rateBitsPerSecond: RATE } });
-    pair.world.link(pair.left, pair.right, { mtu: 1_300 });
-    connect(pair);
-    pair.world.advance(3_000);
+    const pair = newNarrow();
     const before = pair.right.delivered.length;
 
     pair.left.send(udpPacket(INNER.left, INNER.right, new Uint8Array(1_252)));
