@@ -1,8 +1,8 @@
 /**
  * Which flow a packet belongs to, as a number: addresses, protocol and ports (RFC 8290 §4.1.1).
  *
- * All fragments of a packet are of one flow, so the ports of a fragmented one do not count. The seed keeps
- * anybody from choosing flows that share a queue. A packet that is malformed is of some flow, too.
+ * All fragments of a packet are of one flow, so the ports of a fragmented one do not count. The hash is keyed
+ * (HalfSipHash-1-3), so that nobody chooses flows that share a queue. A packet that is malformed is of some flow, too.
  */
 import {
   emptyUpperLayer,
@@ -12,6 +12,7 @@ import {
   TCP,
   UDP,
 } from "./inner-packet.ts";
+import { halfSipHash } from "./limiter.ts";
 import { viewOf } from "./wire.ts";
 
 /** IANA protocol numbers of others whose header begins with two ports (RFC 9260, RFC 4340, RFC 3828). */
@@ -22,10 +23,11 @@ const WITH_PORTS: ReadonlySet<number> = new Set([TCP, UDP, SCTP, DCCP, UDP_LITE]
 
 /** Bytes of two ports. */
 const PORTS_BYTES = 4;
-/** An odd number that mixes bits well when it is multiplied with: 2^32 / golden ratio. */
-const GOLDEN = 0x9e3779b1;
 
 const upper = emptyUpperLayer();
+/** Protocol, addresses and ports, padded as their hash wants it. */
+const words4 = paddedMessage(4);
+const words6 = paddedMessage(10);
 
 /** 32 bits. */
 export function flowHash(packet: Uint8Array, seed: number): number {
@@ -33,23 +35,21 @@ export function flowHash(packet: Uint8Array, seed: number): number {
   const view = viewOf(packet);
   const isV4 = view.getUint8(0) >> 4 === 4;
   const start = isV4 ? IPV4_SOURCE : IPV6_SOURCE;
-  let hash = mixed(seed, upper.protocol);
-  for (let at = start; at < start + (isV4 ? 8 : 32); at += 4) hash = mixed(hash, view.getInt32(at));
-  const hasPorts = upper.fragment === "none" && WITH_PORTS.has(upper.protocol);
-  if (hasPorts && upper.start + PORTS_BYTES <= packet.length) {
-    hash = mixed(hash, view.getInt32(upper.start));
-  }
-  return spread(hash);
+  const words = isV4 ? words4 : words6;
+  const addressWords = isV4 ? 2 : 8;
+  words[0] = upper.protocol;
+  for (let word = 0; word < addressWords; word++) words[1 + word] = view.getInt32(start + 4 * word);
+  const hasPorts =
+    upper.fragment === "none" &&
+    WITH_PORTS.has(upper.protocol) &&
+    upper.start + PORTS_BYTES <= packet.length;
+  words[1 + addressWords] = hasPorts ? view.getInt32(upper.start) : 0;
+  return halfSipHash(words, seed, seed) >>> 0;
 }
 
-function mixed(hash: number, word: number): number {
-  const product = Math.imul(hash ^ word, GOLDEN);
-  return (product << 13) | (product >>> 19);
-}
-
-/** Makes every bit depend on every other (the finalizer of MurmurHash3, public domain). */
-function spread(hash: number): number {
-  const once = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  const twice = Math.imul(once ^ (once >>> 13), 0xc2b2ae35);
-  return (twice ^ (twice >>> 16)) >>> 0;
+/** Room for so many words, their length block and the zeros of the closing rounds. */
+function paddedMessage(words: number): Int32Array {
+  const message = new Int32Array(words + 4);
+  message[words] = (words * 4) << 24;
+  return message;
 }

@@ -227,16 +227,20 @@ function paddedMessage(): Int32Array {
   return Int32Array.of(0, 0, 0, 12 << 24, 0, 0, 0);
 }
 
-/** HalfSipHash-1-3, 32-bit result, of a padded 12-byte message: the keyed hash that Linux uses for its tables (linux/siphash.h). */
+/**
+ * HalfSipHash-1-3, 32-bit result, of whole words with their length block and three zeros behind them: the keyed hash
+ * that Linux uses for its tables (linux/siphash.h).
+ */
 export function halfSipHash(message: Int32Array, seed0: number, seed1: number): number {
   let v0 = seed0;
   let v1 = seed1;
   let v2 = seed0 ^ 0x6c796765;
   let v3 = seed1 ^ 0x74656462;
-  for (let round = 0; round < 7; round++) {
+  const closing = message.length - 3;
+  for (let round = 0; round < message.length; round++) {
     const word = message[round] ?? 0;
     v3 ^= word;
-    if (round === 4) v2 ^= 0xff;
+    if (round === closing) v2 ^= 0xff;
     v0 = (v0 + v1) | 0;
     v1 = rotateLeft(v1, 5) ^ v0;
     v0 = rotateLeft(v0, 16);

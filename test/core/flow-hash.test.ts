@@ -53,6 +53,30 @@ describe("packets are of one flow", () => {
   });
 });
 
+it("no difference of two flows makes them share a queue under every seed", () => {
+  // Each a bit of one field, alone or with one of another; a weak hash takes the second back whatever the seed is.
+  const bits = [...Array(32).keys()].map((bit) => 2 ** bit);
+  const flow = (destination: number, ports: number, seed: number) => {
+    const { bytes } = buildPacket({ protocol: "udp" });
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    for (const [at, change] of [
+      [16, destination],
+      [20, ports],
+    ] as const) {
+      view.setUint32(at, (view.getUint32(at) ^ change) >>> 0);
+    }
+    return flowHash(bytes, seed) % 1_024;
+  };
+  for (const destination of bits) {
+    for (const ports of [0, ...bits]) {
+      const shared = [1, 2, 3].filter(
+        (seed) => flow(destination, ports, seed) === flow(0, 0, seed),
+      );
+      expect(shared.length).toBeLessThan(3);
+    }
+  }
+});
+
 it("ports that count on are spread evenly over 1,024 queues", () => {
   const used = new Set<number>();
   for (let port = 1; port <= 1_024; port++) used.add(hash({ sourcePort: port }) % 1_024);
