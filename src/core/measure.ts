@@ -35,6 +35,8 @@ export function measureDue(state: State, peer: Peer, now: Instant): void {
 export function reportReceived(session: Session, frame: Uint8Array): DropReason | undefined {
   const { quality } = session.peer;
   const view = viewOf(frame);
+  // No news by itself: two sides would keep telling each other of their reports on the session before.
+  session.reportedPackets += 1;
   const sent = readUint64(view, REPORT_FRAME.highest) + 1 - session.probesSent;
   const received = readUint64(view, REPORT_FRAME.received);
   if (sent > session.nextCounter - session.probesSent || received > session.nextCounter) {

@@ -19,7 +19,8 @@ describe("the round-trip time", () => {
     pair.world.advance(20_000);
     const even = peerOf(pair.left).quality.roundTrip;
     pair.world.link(pair.left, pair.right, { jitterMs: 40 });
-    pair.world.advance(60_000);
+    // Until none of the even ones is left.
+    pair.world.advance(70_000);
     stop();
 
     expect(even).toEqual({ smoothed: 20, min: 20, p95: 20, jitter: 0 });
@@ -29,8 +30,8 @@ describe("the round-trip time", () => {
     expect(uneven?.smoothed).toBeGreaterThan(28);
     expect(uneven?.p95).toBeGreaterThan(50);
     expect(uneven?.p95).toBeLessThanOrEqual(60);
-    // Of two even spread numbers the mean difference is a third of the range.
-    expect(Math.abs((uneven?.jitter ?? 0) - 40 / 3)).toBeLessThan(4);
+    // Of two even spread numbers the mean difference is a third of the range; of 64 it may be 5 off.
+    expect(Math.abs((uneven?.jitter ?? 0) - 40 / 3)).toBeLessThan(6);
   });
 
   it("of another path is not mixed with that of the path before", () => {
@@ -115,6 +116,22 @@ describe("loss", () => {
     const lost = there.counts.lost / there.counts.entered;
     expect(Math.abs((peerOf(pair.left).quality.outboundLoss ?? 1) - lost)).toBeLessThan(0.003);
     expect(Math.abs((peerOf(pair.right).quality.inboundLoss ?? 1) - lost)).toBeLessThan(0.003);
+  });
+});
+
+describe("reports", () => {
+  it("are one a second and side, on a session that was replaced none any more", () => {
+    const pair = newMeasured();
+    connect(pair);
+    const { stop } = exchange(pair, 100);
+    pair.world.advance(125_000);
+    expect(peerOf(pair.left).sessions.map(({ slot }) => slot)).toEqual(["current", "previous"]);
+    const mark = pair.world.eve.mark();
+    pair.world.advance(20_000);
+    stop();
+
+    const reports = pair.world.eve.seen.slice(mark).filter((one) => one.bytes.length === 53);
+    expect(reports).toHaveLength(2 * 20);
   });
 });
 
