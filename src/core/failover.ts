@@ -27,8 +27,9 @@ export function failoverDue(state: State, peer: Peer, now: Instant): void {
   if (current === undefined || endpoint === undefined) return;
   const wasDead = isDead(peer);
   failover.stage += 1;
-  sendProbe(state, current, endpoint, now);
+  // Before the probe: what is sent while no stage is under way begins at the first.
   armStage(peer, now);
+  sendProbe(state, current, endpoint, now);
   if (!isDead(peer)) return;
   for (const other of othersOf(peer)) sendProbe(state, current, other, now);
   if (wasDead) return;

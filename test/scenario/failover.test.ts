@@ -157,6 +157,7 @@ describe("an endpoint is kept", () => {
     expect(pair.world.eve.seen.slice(mark).filter(({ by }) => by === "left").length).toBeLessThan(
       150,
     );
+    expect(eventsOf(pair.left, "dead")).toHaveLength(1);
 
     revive(pair);
     const took = untilBack(pair, 20_000);
