@@ -82,6 +82,37 @@ describe("a search", () => {
     expect(play(search, 1470).passed).toBe(1470);
   });
 
+  it("asks between what passed and what is in doubt, and gives a size up at its third loss in a row", () => {
+    const search = new PathSearch(1500, 1400);
+    const rounds = [
+      { asked: [1420, 1440, 1460, 1480, 1500], passed: [1420, 1440] },
+      { asked: [1444, 1448, 1452, 1456, 1459, 1460], passed: [1444, 1459] },
+      { asked: [1460], passed: [] },
+    ];
+    for (const [index, { asked, passed }] of rounds.entries()) {
+      expect(search.isRoundDone).toBe(true);
+      expect(search.nextRound()).toEqual(asked);
+      for (const bytes of passed) search.pass(bytes);
+      expect([search.isDone, search.isRoundDone, search.rounds]).toEqual([false, false, index]);
+      search.endRound();
+    }
+    expect([search.isDone, search.passed, search.rounds]).toEqual([true, 1459, 3]);
+
+    search.pass(1444);
+    expect(search.isDone).toBe(true);
+    search.pass(1460);
+    expect(search.isDone).toBe(false);
+    expect(search.nextRound()).toEqual([1468, 1476, 1484, 1492, 1500]);
+  });
+
+  it("goes on above a size in doubt whose answer came late", () => {
+    const search = new PathSearch(1500, 1400);
+    search.nextRound();
+    search.endRound();
+    search.pass(1420);
+    expect(search.nextRound()).toEqual([1436, 1452, 1468, 1484, 1500]);
+  });
+
   it("never claims more than passed, and seldom less, on a path that loses one in twenty", () => {
     let exact = 0;
     fc.assert(
