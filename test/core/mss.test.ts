@@ -1,7 +1,7 @@
 /** The MSS clamp: which packets it touches, and that their checksum stays right. */
 import { describe, expect, it } from "vitest";
 import { emptyUpperLayer } from "../../src/core/inner-packet.ts";
-import { clampMss } from "../../src/core/mss.ts";
+import { clampMss, mayBeSyn } from "../../src/core/mss.ts";
 import { hasRightChecksum, ipPacket, PROTOCOL, withChecksum } from "../helpers/packets.ts";
 import { Random } from "../helpers/random.ts";
 
@@ -119,8 +119,16 @@ describe("a packet is left as it is", () => {
       segment({ options: [8, 40, ...mssOption(1460)] }),
     ],
     ["with the end of options before it", segment({ options: [0, ...mssOption(1460)] })],
+    ["with that and a 1 before it", segment({ options: [0, 1, ...mssOption(1460)] })],
   ])("%s", (_name, packet) => {
     expect(clamped(packet, 1340)).toEqual(packet);
+  });
+
+  it("where its end cuts the option off, whatever lies behind", () => {
+    const packet = segment({ options: mssOption(1460) });
+    const after = packet.slice();
+    clampMss(after, 0, packet.length - 1, 1340, false, emptyUpperLayer());
+    expect(after).toEqual(packet);
   });
 
   it("where it is a fragment, or UDP whose bytes look like a SYN", () => {
@@ -133,17 +141,40 @@ describe("a packet is left as it is", () => {
   });
 });
 
-it("a SYN behind IPv6 extension headers and IPv4 options is lowered too", () => {
+describe("behind IPv6 extension headers and IPv4 options", () => {
   const plain = segment({ between: V6, options: mssOption(1460) });
   const hopByHop = Uint8Array.of(PROTOCOL.TCP, 0, 1, 4, 0, 0, 0, 0);
   const extended = new Uint8Array([...plain.subarray(0, 40), ...hopByHop, ...plain.subarray(40)]);
   extended[6] = 0;
   extended[5] = (extended[5] ?? 0) + 8;
-  expect([...clamped(extended, 1340).subarray(70, 72)]).toEqual([1280 >> 8, 1280 & 0xff]);
-
   const four = segment({ options: mssOption(1460) });
   const optioned = new Uint8Array([...four.subarray(0, 20), 1, 1, 1, 0, ...four.subarray(20)]);
   optioned[0] = 0x46;
   optioned[3] = (optioned[3] ?? 0) + 4;
-  expect([...clamped(optioned, 1340).subarray(46, 48)]).toEqual([1300 >> 8, 1300 & 0xff]);
+
+  it("a SYN is lowered too", () => {
+    expect([...clamped(extended, 1340).subarray(70, 72)]).toEqual([1280 >> 8, 1280 & 0xff]);
+    expect([...clamped(optioned, 1340).subarray(46, 48)]).toEqual([1300 >> 8, 1300 & 0xff]);
+  });
+
+  it.each<[string, Uint8Array, boolean]>([
+    ["a SYN over IPv4", four, true],
+    ["a SYN over IPv6", plain, true],
+    ["a SYN behind IPv4 options", optioned, true],
+    ["whatever is behind an extension header", extended, true],
+    ["no SYN over IPv4", segment({ flags: 0x10 }), false],
+    ["no SYN over IPv6", segment({ between: V6, flags: 0x10 }), false],
+    ["UDP over IPv4", withProtocol(four, 9), false],
+    ["UDP over IPv6", withProtocol(plain, 6), false],
+  ])("what may be a SYN is told by a few bytes: %s", (_name, packet, expected) => {
+    // Around it is what would be taken for the other answer.
+    const arena = new Uint8Array(packet.length + 300).fill(expected ? 0 : 0xff);
+    arena.set(packet, 150);
+    expect(mayBeSyn(arena, 150)).toBe(expected);
+  });
 });
+
+/** The packet as UDP; `at` is where its header says so. */
+function withProtocol(packet: Uint8Array, at: number): Uint8Array {
+  return packet.map((byte, index) => (index === at ? PROTOCOL.UDP : byte));
+}

@@ -39,17 +39,32 @@ describe("a packet in two parts", () => {
     expect([first?.length, second?.length]).toEqual([644, 644]);
   });
 
+  it("names the packet by a number that goes up, and its own place", () => {
+    const { session, parts } = setUp();
+    session.nextPart = 0xfffe;
+    const heads = [parts(), parts(), parts()].flat().map((part) => [...part.subarray(0, 4)]);
+    expect(heads).toEqual([
+      [8, 0xfe, 0xff, 0],
+      [8, 0xfe, 0xff, 1],
+      [8, 0xff, 0xff, 0],
+      [8, 0xff, 0xff, 1],
+      [8, 0, 0, 0],
+      [8, 0, 0, 1],
+    ]);
+  });
+
   it.each([
     [0, 1],
     [1, 0],
   ])("is delivered when both have come, in the order %i %i", (a, b) => {
-    const { parts, add, peer, delivered } = setUp();
+    const { parts, add, peer, session, delivered } = setUp();
     const both = parts();
     expect(add(both[a])).toBeUndefined();
     expect(peer.counters.inboundPackets).toBe(0);
     expect(add(both[b])).toBeUndefined();
     expect(peer.counters).toMatchObject({ inboundPackets: 1, inboundBytes: 1280 });
     expect([...delivered.arena.subarray(4096, 4096 + 1280)]).toEqual([...PACKET]);
+    expect(session.parts).toEqual([]);
   });
 
   it("is none where the parts are of two packets, or the same twice", () => {
