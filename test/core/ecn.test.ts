@@ -97,6 +97,14 @@ describe("what is taken over", () => {
     );
   });
 
+  it("is taken over by so many packets as are told, and not by the next", () => {
+    const { bytes } = buildPacket({ trafficClass: ECT0 });
+    const arena = concat(bytes, bytes, bytes);
+    expect(takeOuterEcn(arena, 0, bytes.length, bytes.length, 2, CE)).toBe(true);
+    const marked = withClass(bytes, CE);
+    expect(toHex(arena)).toBe(toHex(concat(marked, marked, bytes)));
+  });
+
   it("leaves a wrong IPv4 checksum as wrong as it was", () => {
     const { bytes } = buildPacket({ trafficClass: ECT0 });
     const right = withClass(bytes, CE);

@@ -168,7 +168,7 @@ describe("behind IPv6 extension headers and IPv4 options", () => {
     ["UDP over IPv6", withProtocol(plain, 6), false],
   ])("what may be a SYN is told by a few bytes: %s", (_name, packet, expected) => {
     // Around it is what would be taken for the other answer.
-    const arena = new Uint8Array(packet.length + 300).fill(expected ? 0 : 0xff);
+    const arena = new Uint8Array(packet.length + 300).fill(expected ? 0x10 : 0xff);
     arena.set(packet, 150);
     expect(mayBeSyn(arena, 150)).toBe(expected);
   });
