@@ -36,6 +36,16 @@ describe("packets are of one flow", () => {
     expect(fragment(1, 0x2000)).toBe(fragment(9, 0x00b9));
   });
 
+  it("where the packet ends before the ports do, and not where it ends behind them", () => {
+    const ended = (bytes: number, sourcePort: number) => {
+      const packet = buildPacket({ protocol: "udp", sourcePort }).bytes.slice(0, 20 + bytes);
+      packet[3] = packet.length;
+      return flowHash(packet, SEED);
+    };
+    expect(ended(3, 1)).toBe(ended(3, 9));
+    expect(ended(4, 1)).not.toBe(ended(4, 9));
+  });
+
   it("of none other where an address or the protocol is another", () => {
     const all = [
       hash(),
@@ -44,6 +54,9 @@ describe("packets are of one flow", () => {
       hash({ destination: "10.0.0.77" }),
       flowHash(pingPacket("10.0.0.1", "10.0.0.2", 1), SEED),
       flowHash(pingPacket("10.0.0.2", "10.0.0.1", 1), SEED),
+      hash(V6),
+      hash({ ...V6, source: "fd00::7" }),
+      hash({ ...V6, destination: "fd00::7" }),
     ];
     expect(new Set(all).size).toBe(all.length);
   });

@@ -228,6 +228,23 @@ describe("wrong use", () => {
     for (const pair of pairs) expect(toHex(pair.secretKey)).toBe("00".repeat(32));
     expect(toHex(keys.initiatorToResponder)).toBe(before);
   });
+
+  it("leaves no key in memory but the transport keys, of failed tries neither", () => {
+    const watched = watchingCrypto();
+    const initiator = new NoiseInitiator(watched.crypto, psk, prologue);
+    const responder = new NoiseResponder(watched.crypto, psk, prologue);
+    const message = initiator.writeFirst(hello);
+    responder.readFirst(message.slice().reverse());
+    responder.readFirst(message);
+    const answer = must(responder.writeSecond(world));
+    initiator.readSecond(answer.message.slice().reverse());
+    must(initiator.readSecond(answer.message));
+    initiator.wipe();
+    responder.wipe();
+
+    expect(watched.secrets.size).toBeGreaterThan(50);
+    expect([...watched.secrets].filter((bytes) => bytes.some((byte) => byte !== 0))).toEqual([]);
+  });
 });
 
 interface NoiseVector {
@@ -288,6 +305,29 @@ function countingCrypto(): { crypto: HandshakeCrypto; multiplications: () => num
     },
   };
   return { crypto: counting, multiplications: () => count };
+}
+
+/** Notes every array that holds something secret: what goes in and out of HMAC, keys of the cipher, shared secrets. */
+function watchingCrypto(): { crypto: HandshakeCrypto; secrets: ReadonlySet<Uint8Array> } {
+  const secrets = new Set<Uint8Array>();
+  const noted = <T extends Uint8Array | undefined>(bytes: T): T => {
+    if (bytes !== undefined) secrets.add(bytes);
+    return bytes;
+  };
+  const watching: HandshakeCrypto = {
+    ...crypto,
+    dh: (secretKey, publicKey) => noted(crypto.dh(noted(secretKey), publicKey)),
+    seal: (key, ...rest) => crypto.seal(noted(key), ...rest),
+    open: (key, ...rest) => crypto.open(noted(key), ...rest),
+    blake2b: (length, parts, key) => {
+      const hashed = crypto.blake2b(length, parts, key);
+      // A block of BLAKE2b begins what HMAC hashes; all else is the hash of what was sent.
+      if (parts[0]?.length !== 128) return hashed;
+      noted(parts[0]);
+      return noted(hashed);
+    },
+  };
+  return { crypto: watching, secrets };
 }
 
 function must<T>(value: T | undefined): T {
