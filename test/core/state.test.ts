@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { TRANSMIT_QUEUE } from "../../src/core/constants.ts";
 import { freshIndex, nextStamp, transmit } from "../../src/core/state.ts";
+import { after } from "../../src/core/time.ts";
 import { addPeer, addSession, newCore, START, udp } from "./core-fixtures.ts";
 
 describe("options", () => {
@@ -31,6 +32,11 @@ describe("options", () => {
   });
 });
 
+it("nothing waits at first", () => {
+  const { waiting, paced, deferred, handshakeWork } = newCore();
+  expect([waiting, paced, deferred, handshakeWork]).toEqual([{ bytes: 0 }, { bytes: 0 }, [], 0]);
+});
+
 it("the budget of handshakes is split: a quarter is only for peers that had a session", () => {
   const { handshakes, limits } = newCore();
   const taken = [handshakes.all, handshakes.reserved].map((bucket) => {
@@ -40,6 +46,11 @@ it("the budget of handshakes is split: a quarter is only for peers that had a se
   });
   const total = limits.handshakesPerSecondTotal;
   expect(taken).toEqual([0.75 * total, 0.25 * total]);
+  const later = after(START, 40);
+  const refilled = [handshakes.all, handshakes.reserved].map(
+    (bucket) => [...new Array(2 * total).keys()].filter(() => bucket.take(later)).length,
+  );
+  expect(refilled).toEqual([0.03 * total, 0.01 * total]);
 });
 
 describe("an index", () => {

@@ -5,11 +5,20 @@ import { DEFAULT_LIMITS, type PeerOptions, type TunnelOptions } from "../../src/
 import { NEVER } from "../../src/core/time.ts";
 import { Tunnel } from "../../src/core/tunnel.ts";
 import { MESSAGE_TYPE } from "../../src/core/wire.ts";
-import { endpoint, prefix } from "../helpers/address.ts";
+import { endpoint, ipBytes, prefix } from "../helpers/address.ts";
 import { Random } from "../helpers/random.ts";
 import { TYPE } from "../helpers/wire-view.ts";
 import { newGroup } from "../sim/group.ts";
-import { connect, dropsOf, endpointOf, isUp, peerOf, pingRight } from "../sim/observe.ts";
+import {
+  connect,
+  dropsOf,
+  endpointOf,
+  eventsOf,
+  isUp,
+  peerOf,
+  pingLeft,
+  pingRight,
+} from "../sim/observe.ts";
 import { newPair, type Pair, type PairOptions } from "../sim/pair.ts";
 import { STUB_CIPHER, stubCrypto } from "../sim/stub-crypto.ts";
 import { NonceLedger, TwinAead } from "../sim/twin-aead.ts";
@@ -87,6 +96,28 @@ describe("the deadline", () => {
   });
 });
 
+it("handshakes that were put off are due at once, with their reason", () => {
+  const { world, hub, sites } = newGroup({ sites: 8, crypto: "stub" });
+  const { tunnel } = hub;
+  const poll = tunnel.pollTimeout.bind(tunnel);
+  const reasons = new Set<string | undefined>();
+  tunnel.pollTimeout = () => {
+    const deadline = poll();
+    reasons.add(deadline?.reason);
+    expect(tunnel.nextTimeout()).toBe(deadline?.at ?? NEVER);
+    return deadline;
+  };
+  world.advance(200);
+  expect(reasons).toContain("handshakes put off");
+  expect(sites.every(({ host }) => isUp(host))).toBe(true);
+});
+
+it("a tunnel that starts again is heard at once, because its stamps follow the wall clock", () => {
+  const pair = newUp({ rightPeer: { endpoints: [] } });
+  pair.left.restart();
+  expect(connect(pair)).toBeLessThan(100);
+});
+
 describe("a peer that is added", () => {
   it("gets an INIT where it can be reached, and its keepalive is armed", () => {
     const tunnel = newTunnel();
@@ -99,6 +130,16 @@ describe("a peer that is added", () => {
       [],
       { at: START + 7_000, reason: "keepalive" },
     ]);
+  });
+
+  it("has other keys as a group's hub than as a pair, of one secret", () => {
+    const fingerprints = (["pair", "hub", "group"] as const).map((kind) => {
+      const tunnel = newTunnel();
+      tunnel.addPeer(peerNamed("other", { kind }), START);
+      return tunnel.snapshot(START).peers[0]?.fingerprints.join();
+    });
+    expect(fingerprints[1]).toBe(fingerprints[2]);
+    expect(fingerprints[0]).not.toBe(fingerprints[1]);
   });
 
   it("needs a name of its own", () => {
@@ -115,9 +156,11 @@ describe("a peer that is removed", () => {
     left.act((tunnel, now) => tunnel.removePeer("right", now));
     world.advance(50);
     expect([isUp(right), left.snapshot().peers, left.snapshot().sessions]).toEqual([false, [], 0]);
+    expect([eventsOf(left, "down").length, eventsOf(right, "down").length]).toEqual([1, 1]);
     expect(left.tunnel.pollTimeout()).toBeUndefined();
 
     pingRight(pair);
+    left.act((tunnel, now) => tunnel.rekey("right", now));
     right.act((tunnel, now) => tunnel.rekey("left", now));
     world.advance(50);
     expect(dropsOf(left)).toMatchObject({ no_peer: 1, unknown_hint: 1 });
@@ -172,15 +215,20 @@ describe("new addresses of a peer", () => {
       reason: "preferred endpoint",
     });
     expect(sentBy(pair, () => undefined, TYPE.DATA)).toBe(1);
+    expect(peerOf(pair.left).state).toBe("up");
+    expect(pair.world.eve.sentBy("left", TYPE.INIT).at(-1)?.to.ip).not.toBe("203.0.113.9");
     expect(pair.world.eve.sentBy("left").at(-1)?.to.ip).toBe("203.0.113.9");
     expect(endpointOf(pair.left)).toBe(before);
   });
 
-  it("start a handshake where there is neither a session nor an attempt", () => {
+  it("are kept until others are known, and nobody else's", () => {
     const tunnel = newTunnel();
     tunnel.addPeer(peerNamed("other", {}), START);
     tunnel.setEndpoints("nobody", [AWAY], START);
     tunnel.setEndpoints("other", [AWAY], START);
+    expect(tunnel.snapshot(START).peers[0]?.endpoint).toEqual(AWAY);
+    expect(tunnel.pollTimeout()).toBeUndefined();
+    tunnel.setEndpoints("other", [], START);
     expect(tunnel.snapshot(START).peers[0]?.endpoint).toEqual(AWAY);
   });
 });
@@ -206,6 +254,23 @@ describe("the host's links", () => {
     expect(announce()).toBe(1);
     const idle = newPair({ crypto: "stub" });
     expect(sentBy(idle, (tunnel, now) => tunnel.announce(now), TYPE.DATA)).toBe(0);
+    pair.left.act((tunnel, now) => tunnel.close(now));
+    pair.world.settle();
+    expect(announce()).toBe(0);
+  });
+
+  it("have no address that a peer could have, too", () => {
+    for (const [own, end] of [
+      ["203.0.113.5", "198.51.100.1:1194"],
+      ["203.0.113.6", "203.0.113.5:1194"],
+    ] as const) {
+      const pair = newUp();
+      pair.left.tunnel.setOwnAddresses([ipBytes(own).slice()]);
+      pair.right.move(["203.0.113.5"]);
+      pingLeft(pair);
+      pair.world.advance(500);
+      expect(endpointOf(pair.left)).toBe(end);
+    }
   });
 
   it("and what they lose are counted", () => {
@@ -215,6 +280,40 @@ describe("the host's links", () => {
     expect(tunnel.snapshot(START).drops).toMatchObject({ udp_send: 3, tun_write: 2 });
   });
 });
+
+describe("packets that wait", () => {
+  const numbers = Array.from({ length: 11 }, (_, index) => index);
+
+  it.each([1, 2, 128])("for a session all leave with it, in order, %i rows a batch", (rows) => {
+    const pair = newPair({ crypto: "stub", left: { rows } });
+    for (const sequence of numbers) pingRight(pair, sequence);
+    pair.world.advance(500);
+    expect(sequencesOf(pair)).toEqual(numbers);
+  });
+
+  it.each([1, 2, 128])("for a rate all leave at it, in order, %i rows a batch", (rows) => {
+    const pair = newUp({ left: { rows }, leftPeer: { rateBitsPerSecond: 1e9 } });
+    for (const sequence of numbers) pingRight(pair, sequence);
+    pair.world.settle();
+    pair.world.advance(10);
+    expect(sequencesOf(pair)).toEqual(numbers);
+  });
+
+  it("for a rate too long are counted", () => {
+    const pair = newUp({ leftPeer: { rateBitsPerSecond: 1e6 } });
+    const { left, world } = pair;
+    for (const sequence of new Array<number>(200).keys()) pingRight(pair, sequence);
+    world.advance(250);
+    const dropped = peerOf(left).pacing?.dropped ?? 0;
+    expect(dropped).toBeGreaterThan(0);
+    expect(dropsOf(left).rate_queue).toBe(dropped);
+  });
+});
+
+/** Sequence numbers of the pings that arrived at the right. */
+function sequencesOf({ right }: Pair): number[] {
+  return right.delivered.map(({ bytes }) => ((bytes[26] ?? 0) << 8) | (bytes[27] ?? 0));
+}
 
 describe("an end", () => {
   it("closes the session in use, and with it the one before, and each side knows", () => {
