@@ -1,6 +1,7 @@
 /** The one place where a peer's endpoint changes, and its form for the outside. */
 import { type Endpoint, isSameRemote, remoteBytes } from "./address.ts";
 import { FAILOVER_STAGES, PREFERRED_MS } from "./constants.ts";
+import { forgetQuality } from "./measure.ts";
 import type { PlainEndpoint } from "./options.ts";
 import { searchPath } from "./path-mtu.ts";
 import type { Peer } from "./peer.ts";
@@ -14,7 +15,8 @@ export function moveEndpoint(state: State, peer: Peer, to: Endpoint, now: Instan
   peer.endpoint = to;
   peer.endpointSince = now;
   searchPath(peer, now);
-  peer.quality?.clear();
+  if (from === undefined) peer.quality?.clear();
+  else forgetQuality(peer);
   if (rankOf(peer, to) > 0) peer.timers.set("prefer", after(now, PREFERRED_MS));
   if (from !== undefined) peer.counters.endpointMoves += 1;
   state.events.push({

@@ -31,6 +31,15 @@ export function measureDue(state: State, peer: Peer, now: Instant): void {
   sendMeasuringProbe(state, current, endpoint, now);
 }
 
+/** The path is another one: what the one before lost, up to the next report, is not this one's. */
+export function forgetQuality(peer: Peer): void {
+  peer.quality?.clear();
+  for (const session of peer.sessions()) {
+    session.told = undefined;
+    session.seen = undefined;
+  }
+}
+
 /** What the other side says of a session's datagrams, and by the way how many of its own to expect here. */
 export function reportReceived(session: Session, frame: Uint8Array): DropReason | undefined {
   const { quality } = session.peer;
@@ -43,7 +52,7 @@ export function reportReceived(session: Session, frame: Uint8Array): DropReason 
     return "bad_control";
   }
   // An older one that came late, or one whose probes are still on their way, tells nothing new.
-  const { told } = session;
+  const { told = { sent, received } } = session;
   if (quality === undefined || sent < told.sent || received < told.received) return undefined;
   quality.outbound.add(sent - told.sent, received - told.received);
   session.told = { sent, received };
@@ -55,7 +64,7 @@ export function reportReceived(session: Session, frame: Uint8Array): DropReason 
 function addInbound(session: Session, probes: number): void {
   const sent = session.window.highest + 1 - probes;
   const received = session.receivedPackets - session.probesReceived;
-  const { seen } = session;
+  const { seen = { sent, received } } = session;
   if (sent < seen.sent) return;
   session.peer.quality?.inbound.add(sent - seen.sent, received - seen.received);
   session.seen = { sent, received };

@@ -72,9 +72,12 @@ export class SessionOf<Owner> {
   probesSent = 0;
   /** `receivedPackets` at the last report. */
   reportedPackets = 0;
-  /** The two sides' accounts so far, of datagrams but probes: ours as the last report told, and the other side's. */
-  told: Account = { sent: 0, received: 0 };
-  seen: Account = { sent: 0, received: 0 };
+  /**
+   * The two sides' accounts so far, of datagrams but probes: ours as the last report told, and the other side's;
+   * undefined: the next report is where counting begins.
+   */
+  told: Account | undefined = { sent: 0, received: 0 };
+  seen: Account | undefined = { sent: 0, received: 0 };
   /** Address frames taken from a node of a group. */
   addressFrames = 0;
   /** Id of the next packet that is sent in parts, and parts that wait for their other. BOUNDED: PARTS_WAITING. */

@@ -1,7 +1,7 @@
 /** Link quality: what a side learns of its path, what does not count, and what it costs (rule 20). */
 import { describe, expect, it } from "vitest";
 import { connect, exchange, peerOf, pingRight } from "../sim/observe.ts";
-import { newPair, type Pair, type PairOptions, type SiteSpec } from "../sim/pair.ts";
+import { newPair, type Pair, type PairOptions, RIGHT, type SiteSpec } from "../sim/pair.ts";
 
 /** Bytes of IPv4 and UDP header around a datagram. */
 const OUTER_BYTES = 28;
@@ -116,6 +116,26 @@ describe("loss", () => {
     const lost = there.counts.lost / there.counts.entered;
     expect(Math.abs((peerOf(pair.left).quality.outboundLoss ?? 1) - lost)).toBeLessThan(0.003);
     expect(Math.abs((peerOf(pair.right).quality.inboundLoss ?? 1) - lost)).toBeLessThan(0.003);
+  });
+});
+
+describe("the loss of a path that died", () => {
+  it("is not told of the one that is used in its place", () => {
+    const second = "203.0.113.1";
+    const pair = newMeasured({
+      right: { addresses: [RIGHT.ip, second] },
+      leftPeer: { endpoints: [RIGHT, { ip: second, port: 1194 }] },
+      rightPeer: { endpoints: [] },
+    });
+    connect(pair);
+    const { stop } = exchange(pair, 20);
+    pair.world.advance(10_000);
+    pair.world.eve.withhold = ({ from, to }) => from.ip === RIGHT.ip || to.ip === RIGHT.ip;
+    pair.world.advance(10_000);
+    stop();
+
+    expect(peerOf(pair.left).counters.endpointMoves).toBe(1);
+    expect(peerOf(pair.left).quality).toMatchObject({ outboundLoss: 0, inboundLoss: 0 });
   });
 });
 
