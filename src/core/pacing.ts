@@ -15,6 +15,7 @@ import {
   PACED_LEAST_BYTES,
   PACED_MOST_BYTES,
   PACED_MS,
+  PACED_PACKET_BYTES,
   PACED_PACKETS,
 } from "./constants.ts";
 import { ECN, takeOuterEcn } from "./ecn.ts";
@@ -103,7 +104,7 @@ export class Pacer {
         { bytes: part.bytes, row: part.row, wireBytes: wireBytes + repeated, queuedAt: now },
         hash,
       );
-      this.#total.bytes += wireBytes + repeated;
+      this.#account(1, wireBytes + repeated);
     }
     this.#dropExcess();
   }
@@ -139,7 +140,7 @@ export class Pacer {
 
   /** Forgets all that waits; returns how many packets. */
   clear(): number {
-    this.#total.bytes -= this.#queue.bytes;
+    this.#account(-this.#queue.count, -this.#queue.bytes);
     return this.#queue.clear();
   }
 
@@ -163,7 +164,7 @@ export class Pacer {
   #shift(now: Instant): QueuedPacket | undefined {
     const packet = this.#queue.shift(now);
     if (packet === undefined) return undefined;
-    this.#total.bytes -= packet.wireBytes;
+    this.#account(-1, -packet.wireBytes);
     this.#tokens -= packet.wireBytes;
     return packet;
   }
@@ -197,7 +198,12 @@ export class Pacer {
   }
 
   #drop({ wireBytes }: QueuedPacket): void {
-    this.#total.bytes -= wireBytes;
+    this.#account(-1, -wireBytes);
     this.#dropped += 1;
+  }
+
+  /** Small packets take more memory by what keeps them than by themselves. */
+  #account(packets: number, wireBytes: number): void {
+    this.#total.bytes += wireBytes + packets * PACED_PACKET_BYTES;
   }
 }

@@ -5,6 +5,7 @@ import {
   PACED_BYTES_TOTAL,
   PACED_LEAST_BYTES,
   PACED_MOST_BYTES,
+  PACED_PACKET_BYTES,
   PACED_PACKETS,
 } from "../../src/core/constants.ts";
 import { ECN, ECN_BITS } from "../../src/core/ecn.ts";
@@ -132,11 +133,12 @@ describe("what waits", () => {
     pushMany(other, 2);
     expect([one.snapshot(), total.bytes]).toEqual([
       { bitsPerSecond: RATE, packets: 3, bytes: 3_000, dropped: 0, marked: 0 },
-      5_000,
+      5_000 + 5 * PACED_PACKET_BYTES,
     ]);
     drain(one, 0, 1);
-    expect([one.snapshot().bytes, total.bytes]).toEqual([2_000, 4_000]);
-    expect([other.clear(), total.bytes, other.isEmpty]).toEqual([2, 2_000, true]);
+    expect([one.snapshot().bytes, total.bytes]).toEqual([2_000, 4_000 + 4 * PACED_PACKET_BYTES]);
+    const own = 2_000 + 2 * PACED_PACKET_BYTES;
+    expect([other.clear(), total.bytes, other.isEmpty]).toEqual([2, own, true]);
   });
 
   it.each([
@@ -174,13 +176,15 @@ describe("what waits", () => {
   });
 
   it("of all peers together has a bound, which costs whoever sends next", () => {
-    const total = { bytes: PACED_BYTES_TOTAL - 1_000 };
+    const others = PACED_BYTES_TOTAL - 1_000 - PACED_PACKET_BYTES;
+    const total = { bytes: others };
     const pacer = newPacer(RATE, total);
     pushMany(pacer, 1);
     expect([pacer.takeDropped(), total.bytes]).toEqual([0, PACED_BYTES_TOTAL]);
     pushMany(pacer, 1);
     expect(pacer.takeDropped()).toBeGreaterThan(0);
-    expect(total.bytes - pacer.snapshot().bytes).toBe(PACED_BYTES_TOTAL - 1_000);
+    const { packets, bytes } = pacer.snapshot();
+    expect(total.bytes).toBe(others + bytes + packets * PACED_PACKET_BYTES);
     // Nothing of its own is left to drop.
     total.bytes = 2 * PACED_BYTES_TOTAL;
     pushMany(pacer, 1);
@@ -204,7 +208,8 @@ describe("a queue that stands", () => {
     expect([marks, isMarked ? dropped : marked]).toEqual([marked, 0]);
     expect(paid).toBeGreaterThan(1);
     expect(left.length + dropped + packets).toBe(250);
-    expect([bytes, total.bytes]).toEqual([1_000 * packets, 1_000 * packets]);
+    expect(bytes).toBe(1_000 * packets);
+    expect(total.bytes).toBe(bytes + packets * PACED_PACKET_BYTES);
     expect([pacer.takeDropped(), pacer.takeDropped()]).toEqual([dropped, 0]);
   });
 });
@@ -229,8 +234,9 @@ describe("a super-packet", () => {
     const total = { bytes: 0 };
     const pacer = newPacer(rate, total);
     push(pacer, whole.bytes, whole);
-    expect(total.bytes).toBe(wireBytes);
-    expect(pacer.snapshot()).toMatchObject({ packets: Math.ceil(10 / each), bytes: wireBytes });
+    const packets = Math.ceil(10 / each);
+    expect(total.bytes).toBe(wireBytes + packets * PACED_PACKET_BYTES);
+    expect(pacer.snapshot()).toMatchObject({ packets, bytes: wireBytes });
     const [first] = drain(pacer, 0, 64, 65_536, 20_000);
     expect(first?.bytes).toHaveLength(whole.headerLength + each * whole.gsoSize);
   });
