@@ -12,7 +12,7 @@ import {
   TCP,
   UDP,
 } from "./inner-packet.ts";
-import { halfSipHash } from "./limiter.ts";
+import { halfSipHash } from "./keyed-hash.ts";
 import { viewOf } from "./wire.ts";
 
 /** IANA protocol numbers of others whose header begins with two ports (RFC 9260, RFC 4340, RFC 3828). */

@@ -169,7 +169,7 @@ export class Pacer {
     return packet;
   }
 
-  /** As many segments as the link carries in a millisecond, but one. */
+  /** As many segments as the link carries in a millisecond, and one at least. */
   #segmentsOfPart(wireBytes: number): number {
     return Math.max(Math.floor((PACE_PART_MS * this.#bytesPerMs) / wireBytes), 1);
   }

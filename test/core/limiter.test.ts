@@ -3,7 +3,8 @@
  * that keeps the same buckets in a Map.
  */
 import { describe, expect, it } from "vitest";
-import { halfSipHash, SourceLimiter } from "../../src/core/limiter.ts";
+import { halfSipHash } from "../../src/core/keyed-hash.ts";
+import { SourceLimiter } from "../../src/core/limiter.ts";
 import { DEFAULT_LIMITS } from "../../src/core/options.ts";
 import type { Instant } from "../../src/core/time.ts";
 import { TokenBucket } from "../../src/core/token-bucket.ts";
