@@ -1,14 +1,14 @@
 /**
- * The command line: which words lead to which command, help, and exit codes.
+ * The command line made of the table of commands: help, usage errors and exit codes.
  *
- * Commands are imported when they are chosen: `iptun --version` loads neither the schema nor the log nor
- * the crypto. Without a command, `iptun --config FILE` is `iptun run --config FILE`.
+ * Without a command, `iptun --config FILE` is `iptun run --config FILE`.
  *
  * The trap: commander exits the process by itself; `exitOverride` turns that into an exception.
  */
 import { Command, CommanderError } from "commander";
 import { DaemonError } from "../daemon/failure.ts";
 import { readVersion } from "../daemon/version.ts";
+import { COMMANDS, CONFIG_OPTION, type CommandEntry, type Given } from "./commands.ts";
 import { EXIT_CODE, outcomeOf } from "./exit-code.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -22,9 +22,6 @@ Examples:
 
 Exit codes: 0 success, 1 failure, 2 usage, 3 not running, 4 no permission, 78 configuration
 `;
-
-const CONFIG_FLAGS = "-c, --config <file>";
-const CONFIG_TEXT = "configuration file (TOML)";
 
 interface ConfigOption {
   readonly config?: string;
@@ -88,27 +85,30 @@ class Session {
         outputError: (text, write) => write(oneLine(text)),
       })
       .addHelpText("after", EXAMPLES);
-    this.#addRun(program);
-    this.#addKeygen(program);
-    this.#addCheck(program);
-    this.#addStatus(program);
+    for (const entry of COMMANDS) this.#add(program, entry);
     this.#addHelp(program);
     this.#addDefault(program);
     return program;
   }
 
-  #addRun(program: Command): void {
-    program
-      .command("run")
-      .description("run the tunnel in the foreground until SIGTERM or SIGINT")
-      .option(CONFIG_FLAGS, CONFIG_TEXT, once("--config"))
-      .action((options: ConfigOption) => this.#run(configOf(program, options)));
+  #add(program: Command, entry: CommandEntry): void {
+    const command = program.command(entry.name).description(entry.description);
+    for (const { flags, text } of entry.options) {
+      const long = longFlag(flags);
+      if (flags.includes("<")) command.option(flags, text, once(long));
+      else command.option(flags, text);
+    }
+    for (const argument of entry.arguments ?? []) command.argument(argument);
+    command.action(async () => {
+      const given = givenOf(program, command, entry);
+      this.exitCode = (await entry.run(given, this.#terminal)) ?? EXIT_CODE.OK;
+    });
   }
 
   /** What happens without a command's name. After the commands, which would inherit the excess arguments. */
   #addDefault(program: Command): void {
     program
-      .option(CONFIG_FLAGS, `${CONFIG_TEXT}: run with it`, once("--config"))
+      .option(CONFIG_OPTION.flags, `${CONFIG_OPTION.text}: run with it`, once("--config"))
       .argument("[command]")
       .allowExcessArguments()
       .usage("[options] [command]")
@@ -131,35 +131,6 @@ class Session {
     this.exitCode = await run(config, this.#terminal);
   }
 
-  #addKeygen(program: Command): void {
-    program
-      .command("keygen")
-      .description("make a pre-shared key; print it, or create a file for it (mode 0600)")
-      .option(
-        "-o, --out <file>",
-        "create this file; an existing one is never overwritten",
-        once("--out"),
-      )
-      .option("-g, --group", "a key for one hub and many sites, in place of one for two hosts")
-      .action(async (options: { readonly out?: string; readonly group?: true }) => {
-        const { keygen } = await import("./keygen.ts");
-        await keygen(options.out, options.group === true, this.#terminal);
-      });
-  }
-
-  #addCheck(program: Command): void {
-    program
-      .command("check")
-      .description("check a configuration and print what would be done with it")
-      .option(CONFIG_FLAGS, CONFIG_TEXT, once("--config"))
-      .option("--json", "print the plan, or the problems, as JSON")
-      .action(async (options: ConfigOption & { readonly json?: true }) => {
-        const file = requireConfig(configOf(program, options), "check");
-        const { check } = await import("./check.ts");
-        await check(file, options.json === true, this.#terminal);
-      });
-  }
-
   /** Commander's own help command would print the whole help for a word that is no command. */
   #addHelp(program: Command): void {
     program
@@ -172,22 +143,28 @@ class Session {
         return command === undefined ? unknownCommand(program, word) : command.help();
       });
   }
+}
 
-  #addStatus(program: Command): void {
-    program
-      .command("status")
-      .description("ask a running tunnel for its peers, traffic and drops")
-      .option(
-        "-i, --interface <name>",
-        "the tunnel's interface; may be left out if only one runs",
-        once("--interface"),
-      )
-      .option("--json", "print the whole status document as JSON")
-      .action(async (options: { readonly interface?: string; readonly json?: true }) => {
-        const { status } = await import("./status.ts");
-        await status(options.interface, options.json === true, this.#terminal);
-      });
-  }
+/** What was given to a command. */
+function givenOf(program: Command, command: Command, entry: CommandEntry): Given {
+  const options = command.opts<Readonly<Record<string, unknown>>>();
+  const names = (entry.arguments ?? []).map((argument) => argument.replace(/[<>[\]]/g, ""));
+  const values = {
+    ...options,
+    ...Object.fromEntries(names.map((name, at) => [name, command.args[at]])),
+  };
+  return {
+    text: (name) => {
+      const value = values[name];
+      return typeof value === "string" ? value : undefined;
+    },
+    flag: (name) => values[name] === true,
+    config: () => requireConfig(configOf(program, options), entry.name),
+  };
+}
+
+function longFlag(flags: string): string {
+  return /--[a-z-]+/.exec(flags)?.[0] ?? flags;
 }
 
 /** `--config` of the command, or the one given before its name. */

@@ -1,0 +1,101 @@
+/**
+ * The commands: name, description, arguments, options, and what is called. program.ts makes the command line of it.
+ *
+ * Each command is a file of its own, imported when it is chosen: `iptun --version` loads neither the schema nor
+ * the log nor the crypto. `help` is not here, because it is about these.
+ */
+import type { Terminal } from "./terminal.ts";
+
+/** An option as it is declared. */
+export interface OptionEntry {
+  /** As commander reads them: "-o, --out <file>". */
+  readonly flags: string;
+  readonly text: string;
+}
+
+/** What was given: options by their long name in camel case, arguments by their own. */
+export interface Given {
+  /** Value of an option or argument; undefined: not given. */
+  readonly text: (name: string) => string | undefined;
+  readonly flag: (name: string) => boolean;
+  /** The configuration's file; ends the command with a usage error where none is given. */
+  readonly config: () => string;
+}
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly description: string;
+  /** As commander reads them: "<peer>", "[peer]". */
+  readonly arguments?: readonly string[];
+  readonly options: readonly OptionEntry[];
+  /** Runs the command; its exit code, 0 unless told. */
+  readonly run: (given: Given, terminal: Terminal) => Promise<number | undefined>;
+}
+
+/** The option by which a configuration is named, also without a command. */
+export const CONFIG_OPTION: OptionEntry = {
+  flags: "-c, --config <file>",
+  text: "configuration file (TOML)",
+};
+
+const INTERFACE_OPTION: OptionEntry = {
+  flags: "-i, --interface <name>",
+  text: "the tunnel's interface; may be left out if only one runs",
+};
+
+/** In the order of `iptun --help`. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "run",
+    description: "run the tunnel in the foreground until SIGTERM or SIGINT",
+    options: [CONFIG_OPTION],
+    run: async (given, terminal) => {
+      const file = given.config();
+      const { run } = await import("./run.ts");
+      return await run(file, terminal);
+    },
+  },
+  {
+    name: "keygen",
+    description: "make a pre-shared key; print it, or create a file for it (mode 0600)",
+    options: [
+      {
+        flags: "-o, --out <file>",
+        text: "create this file; an existing one is never overwritten",
+      },
+      {
+        flags: "-g, --group",
+        text: "a key for one hub and many sites, in place of one for two hosts",
+      },
+    ],
+    run: async (given, terminal) => {
+      const { keygen } = await import("./keygen.ts");
+      await keygen(given.text("out"), given.flag("group"), terminal);
+      return undefined;
+    },
+  },
+  {
+    name: "check",
+    description: "check a configuration and print what would be done with it",
+    options: [CONFIG_OPTION, { flags: "--json", text: "print the plan, or the problems, as JSON" }],
+    run: async (given, terminal) => {
+      const file = given.config();
+      const { check } = await import("./check.ts");
+      await check(file, given.flag("json"), terminal);
+      return undefined;
+    },
+  },
+  {
+    name: "status",
+    description: "ask a running tunnel for its peers, traffic and drops",
+    options: [
+      INTERFACE_OPTION,
+      { flags: "--json", text: "print the whole status document as JSON" },
+    ],
+    run: async (given, terminal) => {
+      const { status } = await import("./status.ts");
+      await status(given.text("interface"), given.flag("json"), terminal);
+      return undefined;
+    },
+  },
+];
