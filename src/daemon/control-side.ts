@@ -14,40 +14,36 @@ import { SECOND_MS } from "../core/time.ts";
 import type { EngineFeatures, EngineStart } from "../engine/messages.ts";
 import type { EnginePort } from "../engine/spawn.ts";
 import type { Log } from "../log.ts";
-import { closeControlSocket, openControlSocket } from "./control-socket.ts";
+import {
+  closeControlSocket,
+  openControlSocket,
+  type Resource,
+  STATUS_PATH,
+} from "./control-socket.ts";
 import type { DeviceState } from "./device-state.ts";
 import { DeviceWatch } from "./device-watch.ts";
-import { DROP_SUMMARY_MS, DropSummary } from "./drop-summary.ts";
+import { DROP_SUMMARY_MS } from "./drop-summary.ts";
 import { EngineLink } from "./engine-link.ts";
 import { engineStart } from "./engine-start.ts";
-import { EventLog, type LogLine, packetText } from "./event-log.ts";
 import { DaemonError, messageOf } from "./failure.ts";
 import { HOST_POLL_MS, HostChanges } from "./host-changes.ts";
 import type { RunProcess } from "./ip-command.ts";
 import type { Journal } from "./journal.ts";
+import { LinkWatch } from "./link-watch.ts";
 import { Network, readDeviceState } from "./network.ts";
-import { type ListenForNews, NewsGate } from "./network-news.ts";
+import type { ListenForNews } from "./network-news.ts";
 import type { DeviceMtu } from "./network-plan.ts";
 import type { NodeId } from "./node-id.ts";
 import { offloadState, offloadText } from "./offloads.ts";
-import {
-  type Interfaces,
-  isSameLinks,
-  type OwnLinks,
-  ownLinks,
-  zoneIndex,
-} from "./own-addresses.ts";
+import { type Interfaces, zoneIndex } from "./own-addresses.ts";
 import { PathMtus } from "./path-mtus.ts";
-import { RefusalLog } from "./refusal-log.ts";
 import { rejector } from "./rejector.ts";
 import { Repeats, type StartTimer } from "./repeats.ts";
+import { Reports } from "./reports.ts";
 import { Resolver } from "./resolver.ts";
 import { type StatusDocument, statusDocument } from "./status.ts";
 import type { Sysctl } from "./sysctl.ts";
 
-/** Milliseconds between two looks at the host's addresses and the device, without and with news of them. */
-export const INTERFACE_POLL_MS = 2 * SECOND_MS;
-export const QUIET_POLL_MS = 30 * SECOND_MS;
 /** Milliseconds between two fetches of packet lines, at debug level. */
 export const TRACE_POLL_MS = SECOND_MS;
 /** Milliseconds that a stop waits for a start which it interrupts. */
@@ -83,9 +79,8 @@ export class ControlSide {
   readonly #config: Config;
   readonly #log: Log;
   readonly #environment: ControlEnvironment;
-  readonly #events = new EventLog();
-  readonly #refusals = new RefusalLog();
-  readonly #drops = new DropSummary();
+  readonly #reports: Reports;
+  readonly #links: LinkWatch;
   readonly #resolver: Resolver;
   readonly #host: HostChanges;
   readonly #startedAtMs: number;
@@ -97,7 +92,6 @@ export class ControlSide {
   #watch: DeviceWatch | undefined;
   #features: EngineFeatures | undefined;
   readonly #mtus: PathMtus;
-  #own: OwnLinks = { addresses: [], linkMtu: 0 };
   /** Peers whose names have to be known before the default route is set. */
   #awaited: readonly string[] = [];
   #isStopping = false;
@@ -109,6 +103,7 @@ export class ControlSide {
     this.#config = config;
     this.#log = log;
     this.#environment = environment;
+    this.#reports = new Reports(log, environment.nowMs);
     this.#startedAtMs = environment.nowMs();
     const { promise, reject } = rejector();
     this.ended = promise;
@@ -116,6 +111,14 @@ export class ControlSide {
     const { peers } = config;
     this.#mtus = new PathMtus(peers, environment.startTimer, (mtu) => this.#setMtu(mtu));
     this.#host = new HostChanges({ ...environment, config, log });
+    this.#links = new LinkWatch({
+      ...environment,
+      name: config.interface.name,
+      changed: (own) => this.#link?.apply([{ kind: "own-links", ...own }]),
+      poll: () => this.#pollHost(),
+      // The engine's end refuses it; its reason is reported by `ended`.
+      failed: (error) => log.debug(messageOf(error)),
+    });
     // The engine's end refuses what waits for it; its reason is reported by `ended`.
     this.#repeats = new Repeats(environment.startTimer, (error) =>
       log.debug(`while ending: ${messageOf(error)}`),
@@ -143,7 +146,7 @@ export class ControlSide {
   async #start(): Promise<void> {
     const { name } = this.#config.interface;
     // First, because a socket that answers means that this tunnel already runs.
-    this.#server = await openControlSocket(this.#environment.socketPath, () => this.status());
+    this.#server = await openControlSocket(this.#environment.socketPath, this.#resources());
     if (this.#isStopping) return;
     await this.#host.recover();
     const before = await readDeviceState(name, this.#environment.runProcess);
@@ -181,6 +184,10 @@ export class ControlSide {
       link,
       host: this.#host.status(),
     });
+  }
+
+  #resources(): readonly Resource[] {
+    return [{ method: "GET", path: STATUS_PATH, answer: () => this.status() }];
   }
 
   /** Close frames, keys, device, control socket: undoes all that was begun, whatever fails. */
@@ -235,12 +242,12 @@ export class ControlSide {
     const { id, warning } = await loadNodeId(stateDir, name);
     if (this.#isStopping) return undefined;
     if (warning !== undefined) this.#log.warn(warning);
-    this.#own = this.#ownLinks();
+    const { addresses: ownAddresses, linkMtu } = this.#links.read();
     const start = engineStart(this.#config, {
       nodeId: id,
       mark,
-      ownAddresses: this.#own.addresses,
-      linkMtu: this.#own.linkMtu,
+      ownAddresses,
+      linkMtu,
       zoneIndex: (zone) => zoneIndex(interfaces(), zone),
     });
     const port = spawn(start);
@@ -248,7 +255,7 @@ export class ControlSide {
     this.#link = new EngineLink(port, {
       event: (event) => this.#event(event),
       link: (isUp) => this.#linkReported(isUp),
-      runRefused: (remote, errno) => this.#runRefused(remote, errno),
+      runRefused: (remote, errno) => this.#reports.runRefused(remote, errno),
       ended: (error, detail) => {
         if (detail !== undefined) this.#log.debug(detail);
         this.#ended(error);
@@ -298,17 +305,7 @@ export class ControlSide {
   }
 
   #startPolls(): void {
-    const { listenForNews } = this.#environment;
-    const gate = new NewsGate(this.#environment, ({ isOther }) => {
-      // The engine's end refuses it; its reason is reported by `ended`.
-      this.#pollInterfaces(isOther).catch((error: unknown) => this.#log.debug(messageOf(error)));
-    });
-    const device = this.#features?.tunName ?? "";
-    const deafen = listenForNews(device, (news) => gate.add(news));
-    this.#repeats.also(() => gate.close());
-    if (deafen !== undefined) this.#repeats.also(deafen);
-    const periodMs = deafen === undefined ? INTERFACE_POLL_MS : QUIET_POLL_MS;
-    this.#repeats.every(periodMs, () => this.#pollInterfaces(false));
+    this.#links.start(this.#features?.tunName ?? "", this.#repeats);
     this.#repeats.every(DROP_SUMMARY_MS, () => this.#summarizeDrops());
     const { log } = this.#config;
     if (log.level === "debug") this.#repeats.every(TRACE_POLL_MS, () => this.#logTrace());
@@ -316,20 +313,9 @@ export class ControlSide {
     if (wantsFirewall(this.#config)) this.#repeats.every(HOST_POLL_MS, () => this.#host.poll());
   }
 
-  /** `isNews`: datagrams may have to leave another way, also where no address changed. */
-  async #pollInterfaces(isNews: boolean): Promise<void> {
-    const own = this.#ownLinks();
-    if (isNews || !isSameLinks(own, this.#own)) {
-      this.#own = own;
-      this.#link?.apply([{ kind: "own-links", ...own }]);
-    }
+  async #pollHost(): Promise<void> {
     await this.#watch?.poll();
     await this.#host.poll();
-  }
-
-  #ownLinks(): OwnLinks {
-    const { interfaces, linkMtu } = this.#environment;
-    return ownLinks(interfaces(), this.#config.interface.name, linkMtu);
   }
 
   /** What the device and its routes are to have. */
@@ -346,31 +332,18 @@ export class ControlSide {
 
   async #summarizeDrops(): Promise<void> {
     const { snapshot } = (await this.#link?.snapshot()) ?? {};
-    if (snapshot === undefined) return;
-    for (const { reason, count, level, message } of this.#drops.lines(snapshot.drops)) {
-      this.#log[level](message, { reason, count });
-    }
+    if (snapshot !== undefined) this.#reports.drops(snapshot.drops);
   }
 
   async #logTrace(): Promise<void> {
     const trace = await this.#link?.trace();
-    for (const packet of trace?.lines ?? []) this.#log.debug(packetText(packet));
-    const suppressed = trace?.suppressed ?? 0;
-    if (suppressed > 0) this.#log.debug(`${suppressed} more packets and datagrams not shown`);
+    if (trace !== undefined) this.#reports.trace(trace);
   }
 
   #event(event: TunnelEvent): void {
-    this.#print(this.#events.lines(event, this.#environment.nowMs()));
+    this.#reports.event(event);
     this.#mtus.event(event);
     if (event.kind === "unanswered" || event.kind === "dead") this.#resolver.refresh(event.peer);
-  }
-
-  #runRefused(remote: Uint8Array, errno: string): void {
-    this.#print(this.#refusals.lines(remote, errno, this.#environment.nowMs()));
-  }
-
-  #print(lines: readonly LogLine[]): void {
-    for (const { level, message, fields } of lines) this.#log[level](message, fields);
   }
 
   #resolved(peer: string, endpoints: readonly PlainEndpoint[]): void {
@@ -385,16 +358,7 @@ export class ControlSide {
   }
 
   #logStart(features: EngineFeatures): void {
-    const { tunName, udpPort, receiveBufferBytes, sendBufferBytes } = features;
-    const { mtu } = this.#mtu();
     const offloads = offloadText(offloadState(this.#config.offload, features.offloads));
-    this.#log.info(`${tunName} is up, listening on UDP port ${udpPort}; offloads: ${offloads}`, {
-      ...{ device: tunName, port: udpPort, mtu },
-      offloads: features.offloads.join(),
-    });
-    const buffers = `receive ${receiveBufferBytes}, send ${sendBufferBytes} bytes`;
-    this.#log.debug(
-      `socket buffers: ${buffers}; vnet header: ${features.vnetHeader}; cipher: ${features.cipher}`,
-    );
+    this.#reports.started(features, offloads, this.#mtu().mtu);
   }
 }

@@ -1,15 +1,14 @@
 /**
  * The control socket's server: HTTP on a Unix socket that only the daemon's user can open.
  *
- * One resource, GET /v1/status. Every limit is here so that a client, hostile or stuck, costs a bounded
- * number of connections for a bounded time: bodies are never read, a connection serves one request.
+ * What it serves is given as a list of resources. Every limit is here so that a client, hostile or stuck, costs a
+ * bounded number of connections for a bounded time: bodies are never read, a connection serves one request.
  * A socket file left by a process that died is replaced; one that answers is another daemon's.
  */
 import { chmod, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { codeOf, DaemonError, messageOf } from "./failure.ts";
-import type { StatusDocument } from "./status.ts";
 
 /** Bytes of the request line and headers together. */
 export const MAX_HEADER_BYTES = 4096;
@@ -20,10 +19,18 @@ export const CLIENT_TIMEOUT_MS = 5_000;
 
 export const STATUS_PATH = "/v1/status";
 
-/** Listens on `path` and answers with what `status` gives. */
+/** One thing that can be asked for. */
+export interface Resource {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  /** What to answer, as JSON; a DaemonError is answered with 503 and its message. */
+  readonly answer: (query: URLSearchParams) => Promise<object>;
+}
+
+/** Listens on `path` and serves the resources. */
 export async function openControlSocket(
   path: string,
-  status: () => Promise<StatusDocument>,
+  resources: readonly Resource[],
 ): Promise<Server> {
   const server = createServer(
     {
@@ -32,11 +39,11 @@ export async function openControlSocket(
       requestTimeout: CLIENT_TIMEOUT_MS,
       connectionsCheckingInterval: 1_000,
     },
-    (request, response) => void answer(request, response, status),
+    (request, response) => void answer(request, response, resources),
   );
   // Else node answers an unknown Expect itself, with 417, and keeps the connection.
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
-    void answer(request, response, status);
+    void answer(request, response, resources);
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.setTimeout(CLIENT_TIMEOUT_MS, (socket) => socket.destroy());
@@ -57,17 +64,20 @@ export function closeControlSocket(server: Server): Promise<void> {
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  status: () => Promise<StatusDocument>,
+  resources: readonly Resource[],
 ): Promise<void> {
   response.on("finish", () => request.socket.destroySoon());
-  const path = request.url?.split("?")[0];
-  if (path !== STATUS_PATH) reply(response, 404, { error: "no such resource" });
-  else if (request.method !== "GET") {
-    response.setHeader("allow", "GET");
-    reply(response, 405, { error: "only GET is allowed here" });
+  const [path = "", query] = (request.url ?? "").split("?");
+  const there = resources.filter((resource) => resource.path === path);
+  const resource = there.find(({ method }) => method === request.method);
+  if (there.length === 0) reply(response, 404, { error: "no such resource" });
+  else if (resource === undefined) {
+    const allowed = there.map(({ method }) => method).join(", ");
+    response.setHeader("allow", allowed);
+    reply(response, 405, { error: `only ${allowed} is allowed here` });
   } else {
     try {
-      reply(response, 200, await status());
+      reply(response, 200, await resource.answer(new URLSearchParams(query)));
     } catch (error) {
       reply(response, 503, { error: messageOf(error) });
     }

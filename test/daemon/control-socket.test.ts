@@ -12,6 +12,8 @@ import {
   closeControlSocket,
   MAX_HEADER_BYTES,
   openControlSocket,
+  type Resource,
+  STATUS_PATH,
 } from "../../src/daemon/control-socket.ts";
 import { type StatusDocument, statusDocument } from "../../src/daemon/status.ts";
 import { config } from "./config.ts";
@@ -126,7 +128,12 @@ describe("the socket file", () => {
   it("of a daemon that runs is respected", async () => {
     await open();
 
-    await expect(openControlSocket(path, async () => DOCUMENT)).rejects.toThrow("already running");
+    await expect(
+      openControlSocket(
+        path,
+        statusOnly(async () => DOCUMENT),
+      ),
+    ).rejects.toThrow("already running");
 
     expect(await fetchStatus(path)).toEqual(DOCUMENT);
   });
@@ -143,9 +150,12 @@ describe("the socket file", () => {
   it("that cannot be made is an error that names it", async () => {
     const inNowhere = join(directory, "none", "x.sock");
 
-    await expect(openControlSocket(inNowhere, async () => DOCUMENT)).rejects.toThrow(
-      `cannot open the control socket ${inNowhere}`,
-    );
+    await expect(
+      openControlSocket(
+        inNowhere,
+        statusOnly(async () => DOCUMENT),
+      ),
+    ).rejects.toThrow(`cannot open the control socket ${inNowhere}`);
   });
 });
 
@@ -209,7 +219,7 @@ const DOCUMENT: StatusDocument = statusDocument({
 });
 
 async function open(status = async () => DOCUMENT): Promise<Server> {
-  const server = await openControlSocket(path, status);
+  const server = await openControlSocket(path, statusOnly(status));
   servers.push(server);
   return server;
 }
@@ -255,4 +265,8 @@ async function withServer(bytes: string | undefined, work: () => Promise<void>):
     for (const socket of sockets) socket.destroy();
     await new Promise<void>((resolve) => server.close(() => resolve()));
   }
+}
+
+function statusOnly(status: () => Promise<StatusDocument>): readonly Resource[] {
+  return [{ method: "GET", path: STATUS_PATH, answer: status }];
 }

@@ -14,6 +14,7 @@ import {
   closeControlSocket,
   MAX_CONNECTIONS,
   openControlSocket,
+  STATUS_PATH,
 } from "../../../src/daemon/control-socket.ts";
 import { type StatusDocument, statusDocument } from "../../../src/daemon/status.ts";
 import { config } from "../../daemon/config.ts";
@@ -80,7 +81,9 @@ export class ControlTarget implements Target {
   };
 
   async begin(): Promise<void> {
-    this.#server ??= await openControlSocket(this.#path, () => this.#status());
+    this.#server ??= await openControlSocket(this.#path, [
+      { method: "GET", path: STATUS_PATH, answer: () => this.#status() },
+    ]);
     await this.#leaveAll();
     this.#isFailing = false;
     this.#error = undefined;

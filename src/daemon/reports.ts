@@ -1,0 +1,66 @@
+/**
+ * What the log hears of the engine: events, runs that the kernel refused, drops and packet lines.
+ *
+ * The lines are made by event-log, refusal-log and drop-summary; this keeps what they remember and prints.
+ * Nothing in it decides anything.
+ */
+import type { DropCounters } from "../core/drop-reason.ts";
+import type { TunnelEvent } from "../core/options.ts";
+import type { EngineFeatures } from "../engine/messages.ts";
+import type { Log } from "../log.ts";
+import { DropSummary } from "./drop-summary.ts";
+import type { Trace } from "./engine-link.ts";
+import { EventLog, type LogLine, packetText } from "./event-log.ts";
+import { RefusalLog } from "./refusal-log.ts";
+
+/** Prints in the log of one tunnel. */
+export class Reports {
+  readonly #log: Log;
+  readonly #nowMs: () => number;
+  readonly #events = new EventLog();
+  readonly #refusals = new RefusalLog();
+  readonly #drops = new DropSummary();
+
+  constructor(log: Log, nowMs: () => number) {
+    this.#log = log;
+    this.#nowMs = nowMs;
+  }
+
+  event(event: TunnelEvent): void {
+    this.#print(this.#events.lines(event, this.#nowMs()));
+  }
+
+  /** `remote`: 16 bytes. */
+  runRefused(remote: Uint8Array, errno: string): void {
+    this.#print(this.#refusals.lines(remote, errno, this.#nowMs()));
+  }
+
+  /** What was dropped since the last call. */
+  drops(counters: Readonly<DropCounters>): void {
+    for (const { reason, count, level, message } of this.#drops.lines(counters)) {
+      this.#log[level](message, { reason, count });
+    }
+  }
+
+  trace({ lines, suppressed }: Trace): void {
+    for (const packet of lines) this.#log.debug(packetText(packet));
+    if (suppressed > 0) this.#log.debug(`${suppressed} more packets and datagrams not shown`);
+  }
+
+  /** `offloads`: as text; `mtu`: bytes. */
+  started(features: EngineFeatures, offloads: string, mtu: number): void {
+    const { tunName, udpPort, receiveBufferBytes, sendBufferBytes } = features;
+    this.#log.info(`${tunName} is up, listening on UDP port ${udpPort}; offloads: ${offloads}`, {
+      ...{ device: tunName, port: udpPort, mtu },
+      offloads: features.offloads.join(),
+    });
+    const buffers = `receive ${receiveBufferBytes}, send ${sendBufferBytes} bytes`;
+    this.#log.debug(
+      `socket buffers: ${buffers}; vnet header: ${features.vnetHeader}; cipher: ${features.cipher}`,
+    );
+  }
+
+  #print(lines: readonly LogLine[]): void {
+    for (const { level, message, fields } of lines) this.#log[level](message, fields);
+  }
+}
