@@ -4,7 +4,7 @@
  * Counts all its threads. The trap: the second field of /proc/PID/stat is a name that may hold spaces
  * and brackets, so fields are counted from its last bracket.
  */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** USER_HZ, which is 100 on every Linux that Node.js runs on. */
 const TICKS_PER_SECOND = 100;
@@ -32,6 +32,18 @@ function memoryMiB(pid: number, field: string): number {
   const kilobytes = new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1];
   if (kilobytes === undefined) throw new Error(`process ${pid} has no memory of its own`);
   return Number(kilobytes) / 1024;
+}
+
+/** Fields of /proc/PID/task/TID/status, each with its value in every thread. */
+export function threadFields(
+  pid: number,
+  names: readonly string[],
+): Readonly<Record<string, readonly string[]>> {
+  const tasks = `/proc/${pid}/task`;
+  const texts = readdirSync(tasks).map((id) => readFileSync(`${tasks}/${id}/status`, "latin1"));
+  const fieldOf = (text: string, name: string) =>
+    new RegExp(`^${name}:\\s*(\\w+)$`, "m").exec(text)?.[1] ?? "absent";
+  return Object.fromEntries(names.map((name) => [name, texts.map((text) => fieldOf(text, name))]));
 }
 
 /** Share of one CPU that the process used while `work` ran: 1 is a whole one. */

@@ -104,7 +104,10 @@ function openFault(error: unknown): string {
       return "does not exist";
     case "EACCES":
     case "EPERM":
-      return "cannot be read: permission denied";
+      // Root's right to pass over permissions is given up before a tunnel's configuration is read.
+      return process.geteuid?.() === 0
+        ? "cannot be read: permission denied to root without CAP_DAC_OVERRIDE; expected a file that root owns, in folders that root may enter"
+        : "cannot be read: permission denied";
     case "ELOOP":
       return "is a symbolic link; expected a regular file; name the file it points to";
     case "ENXIO":

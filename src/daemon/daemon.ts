@@ -11,6 +11,7 @@ import type { Config } from "../config/config.ts";
 import { spawnEngine } from "../engine/spawn.ts";
 import { loadNative } from "../io/native.ts";
 import { createLog, type Log } from "../log.ts";
+import { checkConfined } from "./confine.ts";
 import { type ControlEnvironment, ControlSide } from "./control-side.ts";
 import { lookAtDevice } from "./device-look.ts";
 import { type ExitRequest, listenForExit } from "./exit-request.ts";
@@ -35,6 +36,7 @@ export async function runDaemon(config: Config): Promise<number> {
   try {
     closeDebugger(log);
     process.umask(0o077);
+    checkConfined();
     await checkPrivileges();
     prepareRuntimeDir(runtimeDir());
     const side = new ControlSide(config, log, controlEnvironment(config));
@@ -74,7 +76,8 @@ async function supervise(side: ControlSide, exit: ExitRequest, log: Log): Promis
 
 async function untilEnd(side: ControlSide, exit: ExitRequest): Promise<number> {
   // A signal while starting ends the start; what had begun is undone by `stop`.
-  const code = await Promise.race([side.start(), side.ended, exit.requested]);
+  const started = side.start().then(() => checkConfined());
+  const code = await Promise.race([started, side.ended, exit.requested]);
   return code ?? (await Promise.race([side.ended, exit.requested]));
 }
 

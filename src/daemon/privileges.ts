@@ -6,10 +6,8 @@
  */
 import { constants } from "node:fs";
 import { access, readFile } from "node:fs/promises";
+import { CAP_NET_ADMIN } from "./confine.ts";
 import { codeOf, DaemonError, EXIT } from "./failure.ts";
-
-/** Bit of CAP_NET_ADMIN in a capability set (linux/capability.h). */
-export const CAP_NET_ADMIN = 12n;
 
 const TUN_PATH = "/dev/net/tun";
 
@@ -28,9 +26,9 @@ export async function checkPrivileges(
 }
 
 /** Whether the CapEff line of a /proc/PID/status text has the capability of bit `bit`. */
-export function hasCapability(statusText: string, bit: bigint): boolean {
+export function hasCapability(statusText: string, bit: number): boolean {
   const hex = /^CapEff:\s*([0-9a-fA-F]+)$/m.exec(statusText)?.[1];
-  return hex !== undefined && ((BigInt(`0x${hex}`) >> bit) & 1n) === 1n;
+  return hex !== undefined && ((BigInt(`0x${hex}`) >> BigInt(bit)) & 1n) === 1n;
 }
 
 async function checkTunDevice(
@@ -48,7 +46,7 @@ async function checkTunDevice(
       );
     }
     throw new DaemonError(
-      `no permission to open ${path}: needs read and write permission on it (chmod 0666 ${path}), or CAP_DAC_OVERRIDE`,
+      `no permission to open ${path}: needs read and write permission on it (chmod 0666 ${path})`,
       EXIT.NO_PERMISSION,
       { cause },
     );

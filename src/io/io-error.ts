@@ -63,7 +63,8 @@ const HINTS: Readonly<Partial<Record<IoOperation, Hints>>> = {
   "bind UDP socket": {
     EADDRINUSE: "another program uses this port",
     EADDRNOTAVAIL: "no interface of this host has this address",
-    EACCES: "a port below 1024 needs CAP_NET_BIND_SERVICE",
+    EACCES:
+      "a port below 1024; let everybody have it by the sysctl net.ipv4.ip_unprivileged_port_start",
     EPERM: "a firewall mark needs CAP_NET_ADMIN",
     ENODEV: "the device to bind to does not exist",
     ENAMETOOLONG: "a device name has at most 15 bytes",

@@ -71,7 +71,7 @@ export interface Native {
   ): number;
   /**
    * Binds a UDP socket to the device of this name, which may be another than it was bound to. Returns 0 or -errno
-   * (-ENODEV: there is none; -EPERM: it needs CAP_NET_RAW).
+   * (-ENODEV: there is none).
    */
   udpBindDevice(fd: number, device: string): number;
   /**
@@ -154,6 +154,24 @@ export interface Native {
    * the tunnel's own.
    */
   newsRead(fd: number, device: string): number;
+
+  /**
+   * Takes from the calling thread every capability but the one of bit `kept` (below 32), which it keeps where it
+   * has it, also for programs that it executes, and sets no_new_privs. Other threads are as they were. 0 or -errno.
+   */
+  privilegesDrop(kept: number): number;
+  /** No core files, no debugger, no /proc/PID/mem for other processes of the user. 0 or -errno. */
+  processLock(): number;
+  /**
+   * Takes node's handlers off: SIGTERM, SIGINT and SIGQUIT end the process by signal, SIGHUP, SIGUSR1 and SIGUSR2
+   * are ignored. What node had caught before still reaches its listeners.
+   */
+  signalsLeave(): number;
+  /**
+   * execve(2): the process becomes the program at `path`, with this environment; all threads but the calling one end
+   * and the first `descriptors` descriptors stay open. Path and each argument end with a zero byte. -errno.
+   */
+  processExec(path: Uint8Array, args: Uint8Array, descriptors: number): number;
 
   /** CLOCK_BOOTTIME in milliseconds with fraction. */
   clock(): number;

@@ -34,6 +34,10 @@ static const struct {
     {"unwatch", watch_end},      {"close", close_fd},         {"clock", clock_now},
     {"errnoName", errno_name},   {"cipherKind", cipher_kind}, {"linkMtu", link_mtu},
     {"newsOpen", news_open},     {"newsRead", news_read},     {"udpBindDevice", udp_bind_device},
+    {"privilegesDrop", privileges_drop},
+    {"processLock", process_lock},
+    {"signalsLeave", signals_leave},
+    {"processExec", process_exec},
 };
 
 NAPI_MODULE_INIT() {

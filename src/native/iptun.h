@@ -257,6 +257,11 @@ napi_value link_mtu(napi_env env, napi_callback_info info);
 napi_value news_open(napi_env env, napi_callback_info info);
 napi_value news_read(napi_env env, napi_callback_info info);
 
+napi_value privileges_drop(napi_env env, napi_callback_info info);
+napi_value process_lock(napi_env env, napi_callback_info info);
+napi_value signals_leave(napi_env env, napi_callback_info info);
+napi_value process_exec(napi_env env, napi_callback_info info);
+
 napi_value key_load(napi_env env, napi_callback_info info);
 napi_value key_wipe(napi_env env, napi_callback_info info);
 napi_value key_slots(napi_env env, napi_callback_info info);

@@ -61,7 +61,7 @@ static int set_buffer(int fd, int force, int plain, int bytes) {
   return set_int(fd, SOL_SOCKET, plain, bytes);
 }
 
-/* SO_BINDTODEVICE needs no capability the first time (Linux 5.7), and CAP_NET_RAW when it changes. */
+/* SO_BINDTODEVICE needs no capability the first time (Linux 5.7); to change it takes CAP_NET_RAW. */
 static int bind_device(int fd, const char device[IFNAMSIZ]) {
   return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, IFNAMSIZ) < 0 ? -errno : 0;
 }
@@ -156,13 +156,29 @@ napi_value udp_open(napi_env env, napi_callback_info info) {
   return give_int(&call, result);
 }
 
+/* Without CAP_NET_RAW: connect(2) to AF_UNSPEC ends a binding to a device for anybody, and that of
+   a port which the kernel had chosen (net/ipv4/udp.c, __udp_disconnect), so the name is bound again
+   where it is gone. */
+static int rebind_device(int fd, const char device[IFNAMSIZ]) {
+  union name name, after;
+  socklen_t length = sizeof name, after_length = sizeof after;
+  struct sockaddr none = {.sa_family = AF_UNSPEC};
+  if (getsockname(fd, &name.any, &length) < 0 || connect(fd, &none, sizeof none) < 0) return -errno;
+  int result = bind_device(fd, device);
+  if (result < 0 || getsockname(fd, &after.any, &after_length) < 0) return result < 0 ? result : -errno;
+  /* The port lies at the same place in both families. */
+  if (after.v4.sin_port != 0) return 0;
+  return bind(fd, &name.any, length) < 0 ? -errno : 0;
+}
+
 napi_value udp_bind_device(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, "udpBindDevice", 2);
   int fd = take_int(&call, 0);
   char device[IFNAMSIZ] = {0};
   int result = take_name(&call, 1, device);
   if (call.failed) return NULL;
-  return give_int(&call, result < 0 ? result : bind_device(fd, device));
+  if (result == 0) result = bind_device(fd, device);
+  return give_int(&call, result == -EPERM ? rebind_device(fd, device) : result);
 }
 
 /* --- Offloads. --- */

@@ -1,10 +1,10 @@
 /**
  * The real command in a process of its own: outputs, exit codes, closed pipes, start-up cost.
  *
- * Compiled into a directory of the test's own, as `npm run build` would into dist.
+ * Compiled into a directory of the test's own, as `npm run build` would into dist; the addon is dist's.
  */
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -18,6 +18,8 @@ const { PATH } = process.env;
 
 beforeAll(() => {
   symlinkSync(join(ROOT, "package.json"), join(BUILD, "package.json"));
+  mkdirSync(join(BUILD, "dist"));
+  symlinkSync(join(ROOT, "dist/iptun.node"), join(BUILD, "dist/iptun.node"));
   const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
   const options = [
     "-p",

@@ -5,7 +5,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { CAP_NET_ADMIN, checkPrivileges, hasCapability } from "../../src/daemon/privileges.ts";
+import { CAP_NET_ADMIN } from "../../src/daemon/confine.ts";
+import { checkPrivileges, hasCapability } from "../../src/daemon/privileges.ts";
 
 describe("a capability set", () => {
   it.each([
@@ -61,7 +62,7 @@ describe("the check", () => {
     const refuse = () => Promise.reject(Object.assign(new Error("no"), { code: "EACCES" }));
 
     await expect(checkPrivileges(paths, refuse)).rejects.toMatchObject({
-      message: expect.stringMatching(/no permission to open .*CAP_DAC_OVERRIDE/),
+      message: expect.stringMatching(/no permission to open .*chmod 0666/),
       exitCode: 4,
     });
   });

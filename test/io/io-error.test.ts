@@ -38,7 +38,7 @@ describe("IoError", () => {
     ["open TUN device", "EINVAL", "no plain TUN device"],
     ["bind UDP socket", "EADDRINUSE", "another program uses this port"],
     ["bind UDP socket", "EADDRNOTAVAIL", "no interface of this host"],
-    ["bind UDP socket", "EACCES", "CAP_NET_BIND_SERVICE"],
+    ["bind UDP socket", "EACCES", "ip_unprivileged_port_start"],
     ["bind UDP socket", "EPERM", "CAP_NET_ADMIN"],
     ["bind UDP socket", "ENODEV", "does not exist"],
   ] as const)("hints for %s, %s: %s", (operation, code, words) => {

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 struct fake_kernel fake_kernel;
@@ -18,6 +19,12 @@ int fake_setsockopt(int fd, int level, int name, const void *value, socklen_t le
 int fake_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
 int fake_getsockname(int fd, struct sockaddr *address, socklen_t *length);
 int fake_close(int fd);
+int fake_connect(int fd, const struct sockaddr *address, socklen_t length);
+int fake_fcntl(int fd, int command, ...);
+int fake_prctl(int option, ...);
+int fake_setrlimit(int resource, const void *limit);
+int fake_execve(const char *path, char *const arguments[], char *const environment[]);
+void (*fake_signal(int number, void (*handler)(int)))(int);
 
 static long with_errno(long result) {
   if (result >= 0) return result;
@@ -45,17 +52,18 @@ static long exchanged(long number, va_list arguments) {
   return handler == NULL ? -ENOSYS : handler(messages, count);
 }
 
+static int other(const char *name) {
+  return (int)with_errno(fake_kernel.other == NULL ? -ENOSYS : fake_kernel.other(name));
+}
+
 long fake_syscall(long number, ...) {
   va_list arguments;
+  if (number == SYS_capget || number == SYS_capset) return other("capabilities");
   va_start(arguments, number);
   bool is_batch = number == SYS_recvmmsg || number == SYS_sendmmsg;
   long result = is_batch ? exchanged(number, arguments) : moved(number, arguments);
   va_end(arguments);
   return with_errno(result);
-}
-
-static int other(const char *name) {
-  return (int)with_errno(fake_kernel.other == NULL ? -ENOSYS : fake_kernel.other(name));
 }
 
 int fake_open(const char *path, int flags, ...) {
@@ -110,4 +118,43 @@ int fake_getsockname(int fd, struct sockaddr *address, socklen_t *length) {
 int fake_close(int fd) {
   (void)fd;
   return other("close");
+}
+
+int fake_connect(int fd, const struct sockaddr *address, socklen_t length) {
+  (void)fd;
+  (void)address;
+  (void)length;
+  return other("connect");
+}
+
+int fake_fcntl(int fd, int command, ...) {
+  (void)fd;
+  (void)command;
+  return other("fcntl");
+}
+
+/* PR_CAPBSET_READ must come to an end, as the kernel's does. */
+int fake_prctl(int option, ...) {
+  return option == PR_CAPBSET_READ ? (int)with_errno(-EINVAL) : other("prctl");
+}
+
+int fake_setrlimit(int resource, const void *limit) {
+  (void)resource;
+  (void)limit;
+  return other("setrlimit");
+}
+
+int fake_execve(const char *path, char *const arguments[], char *const environment[]) {
+  (void)path;
+  (void)environment;
+  /* Every string is read to its end. */
+  size_t bytes = 0;
+  for (size_t i = 0; arguments[i] != NULL; i++)
+    bytes += strlen(arguments[i]);
+  return bytes == SIZE_MAX ? 0 : other("execve");
+}
+
+void (*fake_signal(int number, void (*handler)(int)))(int) {
+  (void)number;
+  return handler;
 }

@@ -18,7 +18,7 @@ struct fake_kernel {
   int (*send)(struct mmsghdr *messages, unsigned count);
   /* setsockopt: 0 or -errno; `value` is the int at its start. */
   int (*set_option)(int level, int name, int value);
-  /* open, ioctl, socket, bind, getsockname, close: 0, a descriptor, or -errno. */
+  /* All others: 0, a descriptor, or -errno. */
   int (*other)(const char *name);
   /* getsockopt of an int: the value, or -errno. */
   int (*option)(int level, int name);
