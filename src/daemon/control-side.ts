@@ -26,13 +26,14 @@ import { DROP_SUMMARY_MS } from "./drop-summary.ts";
 import { EngineLink } from "./engine-link.ts";
 import { engineStart } from "./engine-start.ts";
 import { DaemonError, messageOf } from "./failure.ts";
+import type { DeviceNetwork } from "./given-network.ts";
 import { HOST_POLL_MS, HostChanges } from "./host-changes.ts";
 import type { RunProcess } from "./ip-command.ts";
 import type { Journal } from "./journal.ts";
 import { LinkWatch } from "./link-watch.ts";
-import { Network, readDeviceState } from "./network.ts";
+import { readDeviceState } from "./network.ts";
 import type { ListenForNews } from "./network-news.ts";
-import type { DeviceMtu } from "./network-plan.ts";
+import type { DeviceMtu, NetworkPlanInput } from "./network-plan.ts";
 import type { NodeId } from "./node-id.ts";
 import { offloadState, offloadText } from "./offloads.ts";
 import { type Interfaces, zoneIndex } from "./own-addresses.ts";
@@ -59,6 +60,11 @@ export interface ControlEnvironment {
   readonly linkMtu: (device: string) => number;
   /** The device's state; undefined where no device has this name. */
   readonly look: (device: string) => Promise<DeviceState | undefined>;
+  /** The network of a device, which was in state `before` (undefined: it was not there). */
+  readonly makeNetwork: (
+    wanted: NetworkPlanInput,
+    before: DeviceState | undefined,
+  ) => DeviceNetwork;
   readonly listenForNews: ListenForNews;
   readonly loadNodeId: (stateDir: string, interfaceName: string) => Promise<NodeId>;
   /** The interface's journal. */
@@ -88,7 +94,7 @@ export class ControlSide {
   readonly #repeats: Repeats;
   #server: Server | undefined;
   #link: EngineLink | undefined;
-  #network: Network | undefined;
+  #network: DeviceNetwork | undefined;
   #watch: DeviceWatch | undefined;
   #features: EngineFeatures | undefined;
   readonly #mtus: PathMtus;
@@ -268,12 +274,12 @@ export class ControlSide {
     { tunName: device, offloads }: EngineFeatures,
     before: DeviceState | undefined,
   ): Promise<void> {
-    const { runProcess, look, nowMs } = this.#environment;
+    const { makeNetwork, look, nowMs } = this.#environment;
     const { addresses, routes } = this.#config.interface;
     const prefixes = routes ? this.#config.peers.flatMap((peer) => peer.allowedIps) : [];
     const hasSuperPackets = offloads.includes("tso");
     const wanted = { device, addresses, ...this.#mtu(), routes: prefixes, hasSuperPackets };
-    const network = new Network(wanted, before, runProcess);
+    const network = makeNetwork(wanted, before);
     this.#network = network;
     await network.up();
     this.#watch = new DeviceWatch({ device, network, look, nowMs, log: this.#log });

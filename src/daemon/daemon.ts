@@ -16,8 +16,10 @@ import { type ControlEnvironment, ControlSide } from "./control-side.ts";
 import { lookAtDevice } from "./device-look.ts";
 import { type ExitRequest, listenForExit } from "./exit-request.ts";
 import { DaemonError, EXIT, messageOf } from "./failure.ts";
+import { GivenNetwork } from "./given-network.ts";
 import { runProcess } from "./ip-command.ts";
 import { Journal } from "./journal.ts";
+import { Network } from "./network.ts";
 import { listenForNews } from "./network-news.ts";
 import { loadNodeId } from "./node-id.ts";
 import { checkPrivileges } from "./privileges.ts";
@@ -37,9 +39,11 @@ export async function runDaemon(config: Config): Promise<number> {
     closeDebugger(log);
     process.umask(0o077);
     checkConfined();
-    await checkPrivileges();
+    const mayManage = await checkPrivileges(config, async (device) => {
+      return (await lookAtDevice(device)) !== undefined;
+    });
     prepareRuntimeDir(runtimeDir());
-    const side = new ControlSide(config, log, controlEnvironment(config));
+    const side = new ControlSide(config, log, controlEnvironment(config, log, mayManage));
     return await supervise(side, exit, log);
   } catch (error) {
     return reportFailure(error, log);
@@ -91,8 +95,9 @@ function reportFailure(error: unknown, log: Log): number {
   return EXIT.FAILURE;
 }
 
-function controlEnvironment(config: Config): ControlEnvironment {
+function controlEnvironment(config: Config, log: Log, mayManage: boolean): ControlEnvironment {
   const native = loadNative();
+  const isMtuWanted = config.interface.mtu !== "auto";
   return {
     spawn: spawnEngine,
     runProcess,
@@ -103,6 +108,10 @@ function controlEnvironment(config: Config): ControlEnvironment {
     interfaces: networkInterfaces,
     linkMtu: (device) => native.linkMtu(device),
     look: lookAtDevice,
+    makeNetwork: (wanted, before) =>
+      mayManage
+        ? new Network(wanted, before, runProcess)
+        : new GivenNetwork({ wanted, isMtuWanted, look: lookAtDevice, log }),
     listenForNews: listenForNews(native),
     loadNodeId,
     journal: new Journal(config.interface.stateDir, config.interface.name),

@@ -9,6 +9,7 @@ import { ControlSide } from "../../src/daemon/control-side.ts";
 import type { DeviceState } from "../../src/daemon/device-state.ts";
 import type { RunProcess } from "../../src/daemon/ip-command.ts";
 import { Journal } from "../../src/daemon/journal.ts";
+import { Network } from "../../src/daemon/network.ts";
 import type { News } from "../../src/daemon/network-news.ts";
 import type { NodeId } from "../../src/daemon/node-id.ts";
 import type { Interfaces } from "../../src/daemon/own-addresses.ts";
@@ -87,6 +88,7 @@ export function setUp(options: Options = {}) {
     side: new ControlSide(options.config ?? config(), log, {
       spawn: engine.spawn,
       runProcess: options.run ?? runProcess,
+      makeNetwork: (wanted, before) => new Network(wanted, before, options.run ?? runProcess),
       lookup: async (host, family) => {
         asked.push(`${host} ${family}`);
         const answer = answers.shift() ?? new Error("no answer was prepared");

@@ -7,6 +7,14 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CAP_NET_ADMIN } from "../../src/daemon/confine.ts";
 import { checkPrivileges, hasCapability } from "../../src/daemon/privileges.ts";
+import { config, peerConfig, prefix } from "./config.ts";
+
+const CAPABLE = "CapEff:\t0000000000001000\n";
+const INCAPABLE = "CapEff:\t0000000000000000\n";
+const PLAIN = config();
+const DEFAULT_ROUTE = config({ peers: [peerConfig({ allowedIps: [prefix("0.0.0.0/0")] })] });
+const there = async () => true;
+const absent = async () => false;
 
 describe("a capability set", () => {
   it.each([
@@ -32,36 +40,55 @@ describe("the check", () => {
   });
   afterEach(() => rm(directory, { recursive: true }));
 
-  it("passes where capability and driver are there", async () => {
-    const paths = await files("CapEff:\t0000000000001000\n");
-
-    await expect(checkPrivileges(paths)).resolves.toBeUndefined();
+  it("lets a tunnel with the capability manage devices", async () => {
+    expect(await checkPrivileges(PLAIN, absent, await files(CAPABLE))).toBe(true);
   });
 
-  it("names the missing capability, with exit code 4", async () => {
-    const paths = await files("CapEff:\t0000000000000000\n");
+  it("lets one without it use a device that is there, by its name", async () => {
+    const asked: string[] = [];
+    const isThere = async (device: string) => asked.push(device) > 0;
+    expect(await checkPrivileges(PLAIN, isThere, await files(INCAPABLE))).toBe(false);
+    expect(asked).toEqual(["iptun0"]);
+  });
 
-    await expect(checkPrivileges(paths)).rejects.toMatchObject({
-      message: expect.stringContaining("CAP_NET_ADMIN"),
+  it("names capability and device where both are missing, with exit code 4", async () => {
+    await expect(checkPrivileges(PLAIN, absent, await files(INCAPABLE))).rejects.toMatchObject({
+      message: expect.stringMatching(
+        /CAP_NET_ADMIN.*'ip tuntap add dev iptun0 mode tun user NAME'/,
+      ),
       exitCode: 4,
     });
   });
 
+  it.each([
+    ["a default route", DEFAULT_ROUTE, /default route \(set interface.routes = false\)/],
+    ["the firewall that goes with one", DEFAULT_ROUTE, /interface.firewall \(set it to false\)/],
+    ["a firewall", config({ interface: { firewall: true } }), /for interface.firewall/],
+    ["a mark", config({ interface: { fwmark: 7 } }), /for interface.fwmark \(set it to 0\)/],
+  ])("refuses %s without the capability", async (_what, wish, message) => {
+    const paths = await files(INCAPABLE);
+    await expect(checkPrivileges(wish, there, paths)).rejects.toMatchObject({
+      message: expect.stringMatching(message),
+      exitCode: 4,
+    });
+    await expect(checkPrivileges(wish, there, await files(CAPABLE))).resolves.toBe(true);
+  });
+
   it("names the remedy where the driver's node is missing", async () => {
-    const paths = await files("CapEff:\t0000000000001000\n");
+    const paths = await files(CAPABLE);
     await rm(paths.tun);
 
-    await expect(checkPrivileges(paths)).rejects.toMatchObject({
+    await expect(checkPrivileges(PLAIN, there, paths)).rejects.toMatchObject({
       message: expect.stringMatching(/tun is missing: .*modprobe tun/),
       exitCode: 1,
     });
   });
 
   it("names the remedy where the node may not be opened, with exit code 4", async () => {
-    const paths = await files("CapEff:\t0000000000001000\n");
+    const paths = await files(CAPABLE);
     const refuse = () => Promise.reject(Object.assign(new Error("no"), { code: "EACCES" }));
 
-    await expect(checkPrivileges(paths, refuse)).rejects.toMatchObject({
+    await expect(checkPrivileges(PLAIN, there, paths, refuse)).rejects.toMatchObject({
       message: expect.stringMatching(/no permission to open .*chmod 0666/),
       exitCode: 4,
     });
