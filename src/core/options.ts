@@ -262,6 +262,12 @@ export interface SourceSnapshot {
   readonly refused: number;
 }
 
+/** What is asked for every second, sample.ts: as many figures a name as it says. */
+export interface TunnelSample {
+  readonly names: readonly string[];
+  readonly figures: Float64Array;
+}
+
 export interface TunnelSnapshot {
   readonly peers: readonly PeerSnapshot[];
   readonly drops: Readonly<DropCounters>;

@@ -9,24 +9,32 @@ import { RoundTrip } from "./probes.ts";
 /** Datagrams that were sent and that arrived, over the last periods. BOUNDED: QUALITY_SAMPLES. */
 export class LossWindow {
   #periods: { readonly sent: number; readonly received: number }[] = [];
+  /** Of all periods; kept, because it is asked for every second. */
+  #sent = 0;
+  #received = 0;
 
   /** One period's; what is late counts in a later one than it was missed in. */
   add(sent: number, received: number): void {
     if (sent === 0 && received === 0) return;
     this.#periods.push({ sent, received });
-    if (this.#periods.length > QUALITY_SAMPLES) this.#periods.shift();
+    this.#sent += sent;
+    this.#received += received;
+    if (this.#periods.length <= QUALITY_SAMPLES) return;
+    const oldest = this.#periods.shift();
+    this.#sent -= oldest?.sent ?? 0;
+    this.#received -= oldest?.received ?? 0;
   }
 
   clear(): void {
     this.#periods = [];
+    this.#sent = 0;
+    this.#received = 0;
   }
 
   /** 0 to 1; undefined: nothing was sent. */
   share(): number | undefined {
-    const sum = (of: "sent" | "received") =>
-      this.#periods.reduce((total, period) => total + period[of], 0);
-    const sent = sum("sent");
-    return sent <= 0 ? undefined : Math.min(Math.max(1 - sum("received") / sent, 0), 1);
+    if (this.#sent <= 0) return undefined;
+    return Math.min(Math.max(1 - this.#received / this.#sent, 0), 1);
   }
 }
 
@@ -52,6 +60,11 @@ export class LinkQuality {
     this.inbound.clear();
     this.#roundTrips = [];
     this.#smoothed = new RoundTrip();
+  }
+
+  /** Smoothed; undefined: nothing was measured yet. */
+  get roundTripMs(): number | undefined {
+    return this.#smoothed.smoothed;
   }
 
   snapshot(): QualitySnapshot {

@@ -23,6 +23,7 @@ import type {
   PlainEndpoint,
   TunnelEvent,
   TunnelOptions,
+  TunnelSample,
   TunnelSnapshot,
 } from "./options.ts";
 import { searchPath } from "./path-mtu.ts";
@@ -30,6 +31,7 @@ import { fromPlain, Peer } from "./peer.ts";
 import { newPsk } from "./psk.ts";
 import { Receiver } from "./receive.ts";
 import { releaseLocalSides } from "./roaming.ts";
+import { sampleOf } from "./sample.ts";
 import { Sender } from "./send.ts";
 import { closeSession, dropSessions } from "./sessions.ts";
 import { snapshotOf } from "./snapshot.ts";
@@ -221,6 +223,10 @@ export class Tunnel {
 
   snapshot(now: Instant): TunnelSnapshot {
     return snapshotOf(this.#state, now);
+  }
+
+  sample(): TunnelSample {
+    return sampleOf(this.#state);
   }
 
   /** Counts a failure that only the engine can see. */

@@ -27,6 +27,7 @@ import { EngineLink } from "./engine-link.ts";
 import { engineStart } from "./engine-start.ts";
 import { DaemonError, messageOf } from "./failure.ts";
 import type { DeviceNetwork } from "./given-network.ts";
+import { History, SAMPLE_MS } from "./history.ts";
 import { HOST_POLL_MS, HostChanges } from "./host-changes.ts";
 import type { RunProcess } from "./ip-command.ts";
 import type { Journal } from "./journal.ts";
@@ -98,6 +99,7 @@ export class ControlSide {
   #watch: DeviceWatch | undefined;
   #features: EngineFeatures | undefined;
   readonly #mtus: PathMtus;
+  readonly #history = new History();
   /** Peers whose names have to be known before the default route is set. */
   #awaited: readonly string[] = [];
   #isStopping = false;
@@ -189,6 +191,7 @@ export class ControlSide {
       counters,
       link,
       host: this.#host.status(),
+      rates: (peer) => this.#history.rates(peer),
     });
   }
 
@@ -312,6 +315,7 @@ export class ControlSide {
 
   #startPolls(): void {
     this.#links.start(this.#features?.tunName ?? "", this.#repeats);
+    this.#repeats.every(SAMPLE_MS, () => this.#sample());
     this.#repeats.every(DROP_SUMMARY_MS, () => this.#summarizeDrops());
     const { log } = this.#config;
     if (log.level === "debug") this.#repeats.every(TRACE_POLL_MS, () => this.#logTrace());
@@ -339,6 +343,11 @@ export class ControlSide {
   async #summarizeDrops(): Promise<void> {
     const { snapshot } = (await this.#link?.snapshot()) ?? {};
     if (snapshot !== undefined) this.#reports.drops(snapshot.drops);
+  }
+
+  async #sample(): Promise<void> {
+    const sample = await this.#link?.sample();
+    if (sample !== undefined) this.#history.add(sample, this.#environment.nowMs());
   }
 
   async #logTrace(): Promise<void> {

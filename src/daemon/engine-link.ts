@@ -5,7 +5,7 @@
  * died, every open request is refused, so nothing waits for ever. Events are acknowledged after they
  * were handled: a busy control side makes the engine keep them, not this queue grow.
  */
-import type { TunnelEvent, TunnelSnapshot } from "../core/options.ts";
+import type { TunnelEvent, TunnelSample, TunnelSnapshot } from "../core/options.ts";
 import type {
   Change,
   Command,
@@ -74,6 +74,13 @@ export class EngineLink {
     return this.#snapshot;
   }
 
+  /** Traffic and quality of every peer at this moment; cheap, unlike a snapshot. */
+  async sample(): Promise<TunnelSample> {
+    const report = await this.#ask((id) => ({ kind: "sample", id }));
+    if (report.kind !== "sample") throw unexpected(report);
+    return report.sample;
+  }
+
   /** Takes the packet lines recorded since the last call. */
   async trace(): Promise<Trace> {
     const report = await this.#ask((id) => ({ kind: "trace", id }));
@@ -126,6 +133,7 @@ export class EngineLink {
         if (report.kind === "stopped") this.#end = new DaemonError("the engine has stopped");
         break;
       case "snapshot":
+      case "sample":
       case "trace":
         this.#settle(report.id, report);
         break;

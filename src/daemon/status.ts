@@ -4,7 +4,7 @@
  * JSON only: addresses are text, absent values are null, ages are seconds. It holds no key material; a
  * key appears as its fingerprint. Fields are only ever added, because scripts read it.
  */
-import type { Config, HostPort, PeerConfig } from "../config/config.ts";
+import type { Config, HostPort } from "../config/config.ts";
 import type { DropCounters } from "../core/drop-reason.ts";
 import type {
   PacingSnapshot,
@@ -18,6 +18,7 @@ import type {
 } from "../core/options.ts";
 import { formatAddress, formatEndpoint, formatPrefix } from "../core/prefix.ts";
 import type { EngineCounters, EngineFeatures } from "../engine/messages.ts";
+import type { Rates } from "./history.ts";
 import { addressText } from "./network-plan.ts";
 import { type OffloadState, offloadState } from "./offloads.ts";
 
@@ -68,6 +69,8 @@ export interface PeerStatus {
   readonly pathMtu: number | null;
   readonly remoteKeepaliveSeconds: number | null;
   readonly quality: QualityStatus;
+  /** Over the last second; null: not known, or a group's own entry. */
+  readonly rates: Rates | null;
   /** Packets and bytes that wait for the peer's rate; those that did too long were dropped or marked. null: no rate. */
   readonly pacing: Readonly<PacingSnapshot> | null;
   readonly waitingPackets: number;
@@ -136,6 +139,7 @@ export interface StatusInput {
   readonly host: HostStatus;
   readonly snapshot: TunnelSnapshot;
   readonly counters: EngineCounters;
+  readonly rates: (peer: string) => Rates | undefined;
 }
 
 /** The document from a snapshot of the engine. */
@@ -156,7 +160,7 @@ export function statusDocument(input: StatusInput): StatusDocument {
       ...input.host,
     },
     features: { ...offered, ...offloadState(config.offload, features.offloads) },
-    peers: snapshot.peers.map((peer) => peerStatus(peer, config.peers)),
+    peers: snapshot.peers.map((peer) => peerStatus(peer, input)),
     sessions: snapshot.sessions,
     drops: snapshot.drops,
     handshakeComputations: snapshot.handshakeComputations,
@@ -174,8 +178,8 @@ function sourceStatus({ address, charged, refused }: SourceSnapshot): readonly S
   return isNotable ? [{ address: formatAddress(address), charged, refused }] : [];
 }
 
-function peerStatus(peer: PeerSnapshot, configs: readonly PeerConfig[]): PeerStatus {
-  const config = configs.find((one) => one.name === peer.name);
+function peerStatus(peer: PeerSnapshot, input: StatusInput): PeerStatus {
+  const config = input.config.peers.find((one) => one.name === peer.name);
   return {
     name: peer.name,
     kind: peer.kind,
@@ -194,6 +198,7 @@ function peerStatus(peer: PeerSnapshot, configs: readonly PeerConfig[]): PeerSta
     pathMtu: peer.pathMtu ?? null,
     remoteKeepaliveSeconds: peer.remoteKeepaliveSeconds ?? null,
     quality: qualityStatus(peer.quality),
+    rates: ratesStatus(input.rates(peer.name)),
     pacing: peer.pacing ?? null,
     waitingPackets: peer.waitingPackets,
     counters: peer.counters,
@@ -209,6 +214,14 @@ function qualityStatus(quality: QualitySnapshot): QualityStatus {
     jitterMs: rounded(roundTrip?.jitter, 2),
     outboundLoss: rounded(outboundLoss, 5),
     inboundLoss: rounded(inboundLoss, 5),
+  };
+}
+
+function ratesStatus(rates: Rates | undefined): Rates | null {
+  if (rates === undefined) return null;
+  return {
+    inboundBytesPerSecond: Math.round(rates.inboundBytesPerSecond),
+    outboundBytesPerSecond: Math.round(rates.outboundBytesPerSecond),
   };
 }
 

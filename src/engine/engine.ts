@@ -48,6 +48,7 @@ export type EngineTunnel = Pick<
   | "close"
   | "wipe"
   | "snapshot"
+  | "sample"
   | "countDrop"
 >;
 
@@ -133,6 +134,9 @@ export class Engine {
         break;
       case "snapshot":
         this.#reportSnapshot(command.id);
+        break;
+      case "sample":
+        this.#report({ kind: "sample", id: command.id, sample: this.#tunnel.sample() });
         break;
       case "trace":
         this.#reportTrace(command.id);

@@ -12,6 +12,7 @@ import type {
   PeerOptions,
   PlainEndpoint,
   TunnelEvent,
+  TunnelSample,
   TunnelSnapshot,
 } from "../core/options.ts";
 
@@ -78,6 +79,7 @@ export type Change =
 export type Command =
   | { readonly kind: "apply"; readonly changes: readonly Change[] }
   | { readonly kind: "snapshot"; readonly id: number }
+  | { readonly kind: "sample"; readonly id: number }
   | { readonly kind: "trace"; readonly id: number }
   | { readonly kind: "rekey"; readonly peer: string }
   /** The control side has read the last `events` message and can take another. */
@@ -149,6 +151,7 @@ export type Report =
       readonly snapshot: TunnelSnapshot;
       readonly counters: EngineCounters;
     }
+  | { readonly kind: "sample"; readonly id: number; readonly sample: TunnelSample }
   | {
       readonly kind: "trace";
       readonly id: number;

@@ -49,6 +49,7 @@ export function peerStatus(changes: Partial<PeerStatus> = {}): PeerStatus {
       outboundLoss: 0.0213,
       inboundLoss: 0,
     },
+    rates: { inboundBytesPerSecond: 125_000, outboundBytesPerSecond: 8_000 },
     pacing: null,
     counters: {
       inboundPackets: 1,

@@ -8,6 +8,7 @@ import { mapAddress } from "../../src/core/prefix.ts";
 import { fetchStatus } from "../../src/daemon/control-client.ts";
 import { TRACE_POLL_MS } from "../../src/daemon/control-side.ts";
 import { DROP_SUMMARY_MS } from "../../src/daemon/drop-summary.ts";
+import { SAMPLE_MS } from "../../src/daemon/history.ts";
 import { INTERFACE_POLL_MS, QUIET_POLL_MS } from "../../src/daemon/link-watch.ts";
 import { GATHER_NEWS_MS, NEWS_PAUSE_MS } from "../../src/daemon/network-news.ts";
 import { config } from "./config.ts";
@@ -30,6 +31,22 @@ describe("the status", () => {
     const rig = setUp();
 
     await expect(rig.side.status()).rejects.toThrow("still starting");
+  });
+});
+
+it("the history is fed once a second", async () => {
+  const rig = setUp();
+  await rig.side.start();
+  rig.engine.sample = { names: ["b"], figures: Float64Array.of(0, 0, 20, 0, 0) };
+  await rig.timers.fire(SAMPLE_MS);
+  rig.engine.sample = { names: ["b"], figures: Float64Array.of(500, 70, 20, 0, 0) };
+  await rig.timers.fire(SAMPLE_MS);
+
+  const status = await rig.side.status();
+
+  expect(status.peers[0]?.rates).toEqual({
+    inboundBytesPerSecond: 500,
+    outboundBytesPerSecond: 70,
   });
 });
 
@@ -232,7 +249,7 @@ describe("packet lines", () => {
 
     const line = { direction: "inbound", layer: "packet", length: 84, port: 0 } as const;
     const lines = [{ ...line, source: undefined, destination: undefined }];
-    rig.engine.report({ kind: "trace", id: 1, lines, suppressed: 5 });
+    rig.engine.report({ kind: "trace", id: 2, lines, suppressed: 5 });
     await settle();
 
     expect(rig.log.lines.slice(-2)).toEqual([
@@ -246,8 +263,9 @@ describe("packet lines", () => {
     const rig = setUp();
 
     await rig.side.start();
+    await rig.timers.fire(TRACE_POLL_MS);
 
-    expect(rig.timers.delays()).not.toContain(TRACE_POLL_MS);
+    expect(rig.engine.commands).not.toContainEqual(expect.objectContaining({ kind: "trace" }));
   });
 });
 

@@ -216,6 +216,7 @@ const DOCUMENT: StatusDocument = statusDocument({
   host: { defaultRoute: null, firewall: "off" },
   snapshot: tunnelSnapshot(),
   counters: COUNTERS,
+  rates: () => undefined,
 });
 
 async function open(status = async () => DOCUMENT): Promise<Server> {

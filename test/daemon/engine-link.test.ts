@@ -63,6 +63,16 @@ describe("requests", () => {
     ]);
   });
 
+  it("for a sample get it", async () => {
+    const { engine, link } = linked();
+    const asked = link.sample();
+    const sample = { names: ["b"], figures: new Float64Array(5) };
+
+    engine.report({ kind: "sample", id: 1, sample });
+
+    expect(await asked).toBe(sample);
+  });
+
   it("that get another kind of answer fail", async () => {
     const { engine, link } = linked();
     const trace = link.trace();

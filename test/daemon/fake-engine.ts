@@ -1,4 +1,5 @@
 /** An engine's port that a test plays: it sees the commands and gives the reports. */
+import type { TunnelSample } from "../../src/core/options.ts";
 import type { Command, EngineStart, Report } from "../../src/engine/messages.ts";
 import type { EnginePort, EnginePortListener } from "../../src/engine/spawn.ts";
 import { COUNTERS, FEATURES, tunnelSnapshot } from "./snapshot.ts";
@@ -10,6 +11,7 @@ export class FakeEngine implements EnginePort {
   answers = true;
   features = FEATURES;
   snapshot = tunnelSnapshot();
+  sample: TunnelSample = { names: [], figures: new Float64Array(0) };
   #listener: EnginePortListener | undefined;
 
   /** Takes the place of `spawnEngine`; ready at the next turn of the loop. */
@@ -25,6 +27,8 @@ export class FakeEngine implements EnginePort {
     const counters = COUNTERS;
     if (command.kind === "snapshot") {
       this.report({ kind: "snapshot", id: command.id, snapshot: this.snapshot, counters });
+    } else if (command.kind === "sample") {
+      this.report({ kind: "sample", id: command.id, sample: this.sample });
     } else if (command.kind === "trace") {
       this.report({ kind: "trace", id: command.id, lines: [], suppressed: 0 });
     } else if (command.kind === "stop") this.report({ kind: "stopped" });

@@ -84,6 +84,17 @@ describe("the status document", () => {
     });
   });
 
+  it("has the rates that are known, in whole bytes", () => {
+    const rates = { inboundBytesPerSecond: 12.4, outboundBytesPerSecond: 0.6 };
+    const given = input({ rates: (peer) => (peer === "b" ? rates : undefined) });
+
+    expect(statusDocument(given).peers[0]?.rates).toEqual({
+      inboundBytesPerSecond: 12,
+      outboundBytesPerSecond: 1,
+    });
+    expect(statusDocument(input()).peers[0]?.rates).toBeNull();
+  });
+
   it("has null where a peer has nothing yet", () => {
     const peer = peerSnapshot({
       state: "idle",
@@ -168,6 +179,7 @@ function input(changes: Partial<StatusInput> = {}): StatusInput {
     host: { defaultRoute: null, firewall: "off" },
     snapshot: tunnelSnapshot(),
     counters: COUNTERS,
+    rates: () => undefined,
     ...changes,
   };
 }

@@ -437,6 +437,15 @@ describe("commands", () => {
     expect(journal).toContain("udp.bindDevice");
   });
 
+  it("are answered with the sample of every peer, without a turn", () => {
+    const { engine, journal, reports } = rig();
+
+    engine.handleCommand({ kind: "sample", id: 7 });
+
+    expect(reports).toMatchObject([{ kind: "sample", id: 7, sample: { names: ["b"] } }]);
+    expect(journal).not.toContain("timeout");
+  });
+
   it("start a handshake on demand and send it at once", () => {
     const { engine, tunnel, journal } = rig();
     tunnel.transmits.push(1);

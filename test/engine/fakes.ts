@@ -12,7 +12,7 @@ import {
   packetBatch,
 } from "../../src/core/batch.ts";
 import { dropCounters } from "../../src/core/drop-reason.ts";
-import type { TunnelEvent, TunnelSnapshot } from "../../src/core/options.ts";
+import type { TunnelEvent, TunnelSample, TunnelSnapshot } from "../../src/core/options.ts";
 import { type Instant, NEVER } from "../../src/core/time.ts";
 import { Engine, type EngineReport, type EngineTunnel } from "../../src/engine/engine.ts";
 import type {
@@ -233,6 +233,9 @@ export class FakeTunnel implements EngineTunnel {
   }
   snapshot(): TunnelSnapshot {
     return { peers: [], drops: dropCounters(), handshakeComputations: 0, sources: [], sessions: 0 };
+  }
+  sample(): TunnelSample {
+    return { names: ["b"], figures: Float64Array.of(1, 2, 3, 0.5, Number.NaN) };
   }
   countDrop(reason: string, count: number): void {
     this.drops.push(`${reason} ${count}`);

@@ -9,7 +9,7 @@ import { endpointFrom, writeEndpoint } from "../../src/core/address.ts";
 import type { MessageBatch } from "../../src/core/batch.ts";
 import { tunnelBuffers } from "../../src/core/buffers.ts";
 import { dropCounters } from "../../src/core/drop-reason.ts";
-import type { TunnelEvent, TunnelSnapshot } from "../../src/core/options.ts";
+import type { TunnelEvent, TunnelSample, TunnelSnapshot } from "../../src/core/options.ts";
 import {
   MESSAGE,
   MESSAGE_FIELDS,
@@ -130,6 +130,10 @@ export class FakeTunnel implements TunnelLike {
 
   countDrop(reason: "udp_send" | "tun_write", count: number): void {
     this.#drops[reason] += count;
+  }
+
+  sample(): TunnelSample {
+    return { names: [], figures: new Float64Array(0) };
   }
 
   snapshot(): TunnelSnapshot {

@@ -252,6 +252,7 @@ const DOCUMENT = statusDocument({
   counters: COUNTERS,
   link: { isUp: true, mtu: 1420 },
   host: { defaultRoute: null, firewall: "off" },
+  rates: () => undefined,
 });
 
 function requestOf(reader: Reader): string {
