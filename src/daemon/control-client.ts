@@ -5,7 +5,7 @@
  * is somebody else's, or the answer is no answer. BOUNDED: 16 MiB an answer, three seconds of silence.
  */
 import { type IncomingMessage, request } from "node:http";
-import { STATUS_PATH } from "./control-socket.ts";
+import { API_PATH } from "./control-paths.ts";
 import { codeOf, DaemonError, EXIT, messageOf } from "./failure.ts";
 import type { StatusDocument } from "./status.ts";
 
@@ -18,7 +18,7 @@ export async function fetchStatus(
   socketPath: string,
   silenceMs: number = SILENCE_MS,
 ): Promise<StatusDocument> {
-  const { code, body } = await get(socketPath, STATUS_PATH, silenceMs);
+  const { code, body } = await get(socketPath, API_PATH.status, silenceMs);
   const document = parse(body);
   if (code !== 200) throw new DaemonError(`the daemon answered ${code}: ${errorIn(document)}`);
   if (!isStatusDocument(document)) {

@@ -14,17 +14,14 @@ import { SECOND_MS } from "../core/time.ts";
 import type { EngineFeatures, EngineStart } from "../engine/messages.ts";
 import type { EnginePort } from "../engine/spawn.ts";
 import type { Log } from "../log.ts";
-import {
-  closeControlSocket,
-  openControlSocket,
-  type Resource,
-  STATUS_PATH,
-} from "./control-socket.ts";
+import { controlApi } from "./control-api.ts";
+import { closeControlSocket, openControlSocket } from "./control-socket.ts";
 import type { DeviceState } from "./device-state.ts";
 import { DeviceWatch } from "./device-watch.ts";
 import { DROP_SUMMARY_MS } from "./drop-summary.ts";
 import { EngineLink } from "./engine-link.ts";
 import { engineStart } from "./engine-start.ts";
+import { EventStream } from "./event-stream.ts";
 import { DaemonError, messageOf } from "./failure.ts";
 import type { DeviceNetwork } from "./given-network.ts";
 import { History, SAMPLE_MS } from "./history.ts";
@@ -76,6 +73,8 @@ export interface ControlEnvironment {
   readonly startTimer: StartTimer;
   /** Milliseconds of a monotonic clock. */
   readonly nowMs: () => number;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
   readonly residentBytes: () => number;
   readonly version: string;
   readonly pid: number;
@@ -100,6 +99,7 @@ export class ControlSide {
   #features: EngineFeatures | undefined;
   readonly #mtus: PathMtus;
   readonly #history = new History();
+  readonly #events: EventStream;
   /** Peers whose names have to be known before the default route is set. */
   #awaited: readonly string[] = [];
   #isStopping = false;
@@ -111,7 +111,8 @@ export class ControlSide {
     this.#config = config;
     this.#log = log;
     this.#environment = environment;
-    this.#reports = new Reports(log, environment.nowMs);
+    this.#events = new EventStream(environment.wallMs);
+    this.#reports = new Reports(log, environment.nowMs, this.#events);
     this.#startedAtMs = environment.nowMs();
     const { promise, reject } = rejector();
     this.ended = promise;
@@ -154,7 +155,15 @@ export class ControlSide {
   async #start(): Promise<void> {
     const { name } = this.#config.interface;
     // First, because a socket that answers means that this tunnel already runs.
-    this.#server = await openControlSocket(this.#environment.socketPath, this.#resources());
+    const { socketPath, startTimer } = this.#environment;
+    const resources = controlApi({
+      status: () => this.status(),
+      rekey: (peer) => this.#link?.rekey(peer),
+      history: this.#history,
+      events: this.#events,
+      startTimer,
+    });
+    this.#server = await openControlSocket(socketPath, resources);
     if (this.#isStopping) return;
     await this.#host.recover();
     const before = await readDeviceState(name, this.#environment.runProcess);
@@ -193,10 +202,6 @@ export class ControlSide {
       host: this.#host.status(),
       rates: (peer) => this.#history.rates(peer),
     });
-  }
-
-  #resources(): readonly Resource[] {
-    return [{ method: "GET", path: STATUS_PATH, answer: () => this.status() }];
   }
 
   /** Close frames, keys, device, control socket: undoes all that was begun, whatever fails. */

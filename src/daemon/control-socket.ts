@@ -1,37 +1,26 @@
 /**
  * The control socket's server: HTTP on a Unix socket that only the daemon's user can open.
  *
- * What it serves is given as a list of resources. Every limit is here so that a client, hostile or stuck, costs a
- * bounded number of connections for a bounded time: bodies are never read, a connection serves one request.
+ * What it serves is given as a list of resources, which control-answer.ts answers. A client, hostile or stuck, costs a
+ * bounded number of connections for a bounded time: bodies are never read, and a connection serves one request.
  * A socket file left by a process that died is replaced; one that answers is another daemon's.
  */
 import { chmod, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect } from "node:net";
+import { answerer, CLIENT_TIMEOUT_MS, type Resource } from "./control-answer.ts";
 import { codeOf, DaemonError, messageOf } from "./failure.ts";
 
 /** Bytes of the request line and headers together. */
 export const MAX_HEADER_BYTES = 4096;
 /** BOUNDED: connections at a time; further ones are closed at once. */
 export const MAX_CONNECTIONS = 16;
-/** Milliseconds until a connection that has not sent its request, or not read its answer, is closed. */
-export const CLIENT_TIMEOUT_MS = 5_000;
-
-export const STATUS_PATH = "/v1/status";
-
-/** One thing that can be asked for. */
-export interface Resource {
-  readonly method: "GET" | "POST";
-  readonly path: string;
-  /** What to answer, as JSON; a DaemonError is answered with 503 and its message. */
-  readonly answer: (query: URLSearchParams) => Promise<object>;
-}
-
 /** Listens on `path` and serves the resources. */
 export async function openControlSocket(
   path: string,
   resources: readonly Resource[],
 ): Promise<Server> {
+  const answer = answerer(resources);
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -39,11 +28,11 @@ export async function openControlSocket(
       requestTimeout: CLIENT_TIMEOUT_MS,
       connectionsCheckingInterval: 1_000,
     },
-    (request, response) => void answer(request, response, resources),
+    (request, response) => void answer(request, response),
   );
   // Else node answers an unknown Expect itself, with 417, and keeps the connection.
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
-    void answer(request, response, resources);
+    void answer(request, response);
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.setTimeout(CLIENT_TIMEOUT_MS, (socket) => socket.destroy());
@@ -59,34 +48,6 @@ export function closeControlSocket(server: Server): Promise<void> {
     server.close(() => resolve());
     server.closeAllConnections();
   });
-}
-
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  resources: readonly Resource[],
-): Promise<void> {
-  response.on("finish", () => request.socket.destroySoon());
-  const [path = "", query] = (request.url ?? "").split("?");
-  const there = resources.filter((resource) => resource.path === path);
-  const resource = there.find(({ method }) => method === request.method);
-  if (there.length === 0) reply(response, 404, { error: "no such resource" });
-  else if (resource === undefined) {
-    const allowed = there.map(({ method }) => method).join(", ");
-    response.setHeader("allow", allowed);
-    reply(response, 405, { error: `only ${allowed} is allowed here` });
-  } else {
-    try {
-      reply(response, 200, await resource.answer(new URLSearchParams(query)));
-    } catch (error) {
-      reply(response, 503, { error: messageOf(error) });
-    }
-  }
-}
-
-function reply(response: ServerResponse, code: number, body: object): void {
-  response.writeHead(code, { "content-type": "application/json", connection: "close" });
-  response.end(`${JSON.stringify(body)}\n`);
 }
 
 async function listen(server: Server, path: string): Promise<void> {

@@ -119,6 +119,7 @@ function controlEnvironment(config: Config, log: Log, mayManage: boolean): Contr
     socketPath: controlSocketPath(config.interface.name),
     startTimer,
     nowMs: () => performance.now(),
+    wallMs: Date.now,
     residentBytes: () => process.memoryUsage.rss(),
     version: readVersion(),
     pid: process.pid,

@@ -92,6 +92,11 @@ export class EngineLink {
     this.#post({ kind: "apply", changes });
   }
 
+  /** Starts a handshake with the peer. */
+  rekey(peer: string): void {
+    this.#post({ kind: "rekey", peer });
+  }
+
   /** Resolves when close frames are sent, keys wiped and descriptors closed. */
   async stop(): Promise<void> {
     if (this.#end !== undefined) return;

@@ -1,8 +1,9 @@
 /**
  * What the log hears of the engine: events, runs that the kernel refused, drops and packet lines.
  *
- * The lines are made by event-log, refusal-log and drop-summary; this keeps what they remember and prints.
- * Nothing in it decides anything.
+ * The lines are made by event-log, refusal-log and drop-summary; this keeps what they remember and prints. Those who
+ * listen to the event stream hear of events and drops what the log does, at every level: so the limits of lines that a
+ * stranger can cause hold there too.
  */
 import type { DropCounters } from "../core/drop-reason.ts";
 import type { TunnelEvent } from "../core/options.ts";
@@ -11,23 +12,33 @@ import type { Log } from "../log.ts";
 import { DropSummary } from "./drop-summary.ts";
 import type { Trace } from "./engine-link.ts";
 import { EventLog, type LogLine, packetText } from "./event-log.ts";
+import { type EventStream, plainEvent } from "./event-stream.ts";
 import { RefusalLog } from "./refusal-log.ts";
 
 /** Prints in the log of one tunnel. */
 export class Reports {
   readonly #log: Log;
   readonly #nowMs: () => number;
+  readonly #stream: EventStream;
   readonly #events = new EventLog();
   readonly #refusals = new RefusalLog();
   readonly #drops = new DropSummary();
 
-  constructor(log: Log, nowMs: () => number) {
+  constructor(log: Log, nowMs: () => number, stream: EventStream) {
     this.#log = log;
     this.#nowMs = nowMs;
+    this.#stream = stream;
   }
 
   event(event: TunnelEvent): void {
-    this.#print(this.#events.lines(event, this.#nowMs()));
+    const lines = this.#events.lines(event, this.#nowMs());
+    this.#print(lines);
+    // The last is the event's own; one before it counts those that got none.
+    for (const { level, message } of lines.slice(0, -1)) {
+      this.#stream.publish(level, message, { kind: "more" });
+    }
+    const own = lines.at(-1);
+    if (own !== undefined) this.#stream.publish(own.level, own.message, plainEvent(event));
   }
 
   /** `remote`: 16 bytes. */
@@ -39,6 +50,7 @@ export class Reports {
   drops(counters: Readonly<DropCounters>): void {
     for (const { reason, count, level, message } of this.#drops.lines(counters)) {
       this.#log[level](message, { reason, count });
+      this.#stream.publish(level, message, { kind: "drops", reason, count });
     }
   }
 

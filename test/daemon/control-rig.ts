@@ -36,6 +36,9 @@ export const WHOLE: DeviceState = {
   routes: ["10.9.0.0/16"],
 };
 
+/** 2026-01-02T03:04:05Z, when the rig's clock begins. */
+export const WALL_MS = 1_767_323_045_000;
+
 export const UP: Interfaces = { lo: [info("127.0.0.1")], iptun0: [info("10.0.0.1")] };
 
 interface Options {
@@ -119,6 +122,7 @@ export function setUp(options: Options = {}) {
       socketPath,
       startTimer: timers.start,
       nowMs: () => timers.nowMs,
+      wallMs: () => WALL_MS + timers.nowMs,
       residentBytes: () => 1_000,
       version: "0.1.0",
       pid: 42,

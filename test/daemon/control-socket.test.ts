@@ -7,13 +7,13 @@ import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Resource } from "../../src/daemon/control-answer.ts";
 import { fetchStatus } from "../../src/daemon/control-client.ts";
+import { API_PATH } from "../../src/daemon/control-paths.ts";
 import {
   closeControlSocket,
   MAX_HEADER_BYTES,
   openControlSocket,
-  type Resource,
-  STATUS_PATH,
 } from "../../src/daemon/control-socket.ts";
 import { type StatusDocument, statusDocument } from "../../src/daemon/status.ts";
 import { config } from "./config.ts";
@@ -61,7 +61,8 @@ describe("the server", () => {
     ["POST /v1/status HTTP/1.1", "405"],
     ["DELETE /v1/status HTTP/1.1", "405"],
     ["GET /v1/status HTTP/1.1", "200"],
-    ["GET /v1/status?x=1 HTTP/1.1", "200"],
+    ["GET /v1/status? HTTP/1.1", "200"],
+    ["GET /v1/status?x=1 HTTP/1.1", "400"],
     ["nonsense", "400"],
   ])("answers %j with %s and closes", async (line, code) => {
     await open();
@@ -269,5 +270,5 @@ async function withServer(bytes: string | undefined, work: () => Promise<void>):
 }
 
 function statusOnly(status: () => Promise<StatusDocument>): readonly Resource[] {
-  return [{ method: "GET", path: STATUS_PATH, answer: status }];
+  return [{ method: "GET", path: API_PATH.status, answer: status }];
 }

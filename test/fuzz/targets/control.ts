@@ -10,11 +10,11 @@ import type { Server } from "node:http";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { API_PATH } from "../../../src/daemon/control-paths.ts";
 import {
   closeControlSocket,
   MAX_CONNECTIONS,
   openControlSocket,
-  STATUS_PATH,
 } from "../../../src/daemon/control-socket.ts";
 import { type StatusDocument, statusDocument } from "../../../src/daemon/status.ts";
 import { config } from "../../daemon/config.ts";
@@ -82,7 +82,7 @@ export class ControlTarget implements Target {
 
   async begin(): Promise<void> {
     this.#server ??= await openControlSocket(this.#path, [
-      { method: "GET", path: STATUS_PATH, answer: () => this.#status() },
+      { method: "GET", path: API_PATH.status, answer: () => this.#status() },
     ]);
     await this.#leaveAll();
     this.#isFailing = false;

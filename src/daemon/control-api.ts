@@ -1,0 +1,153 @@
+/**
+ * What a tunnel answers on its control socket: the list of resources.
+ *
+ * docs/openapi.json describes the same list for others, and a test holds the two together. What a resource needs of
+ * the tunnel is in ControlApiSide; nothing here knows sockets.
+ */
+import { RequestError, type Resource, type Sink } from "./control-answer.ts";
+import { API_PATH } from "./control-paths.ts";
+import { EVENTS_KEPT, type EventStream } from "./event-stream.ts";
+import { DaemonError } from "./failure.ts";
+import { HISTORY_SECONDS, type History, type HistoryDocument } from "./history.ts";
+import { rejector } from "./rejector.ts";
+import type { StartTimer } from "./repeats.ts";
+import type { PeerStatus, StatusDocument } from "./status.ts";
+
+/** Milliseconds in which a healthy tunnel answers. */
+export const HEALTH_MS = 1_000;
+/** Seconds of history that are given unless told. */
+const HISTORY_DEFAULT_SECONDS = 60;
+
+/** What the resources need of the tunnel. */
+export interface ControlApiSide {
+  readonly status: () => Promise<StatusDocument>;
+  /** Starts a handshake with a configured peer. */
+  readonly rekey: (peer: string) => void;
+  readonly history: History;
+  readonly events: EventStream;
+  readonly startTimer: StartTimer;
+}
+
+/** The peers that are, for now, all there is to know of a tunnel's health. */
+export interface HealthDocument {
+  readonly isHealthy: true;
+  readonly peersUp: number;
+}
+
+/** The peers with which a new session was asked for. */
+export interface RekeyDocument {
+  readonly peers: readonly string[];
+}
+
+/** Everything that can be asked for. */
+export function controlApi(side: ControlApiSide): readonly Resource[] {
+  const { peers, history, events, health, rekey } = API_PATH;
+  return [
+    { method: "GET", path: API_PATH.status, answer: () => side.status() },
+    {
+      ...{ method: "GET", path: peers, parameters: ["peer"] },
+      answer: async (query) => ({ peers: chosen((await side.status()).peers, query) }),
+    },
+    {
+      ...{ method: "GET", path: history, parameters: ["peer", "seconds"] },
+      answer: async (query) => historyOf(side, query),
+    },
+    {
+      ...{ method: "GET", path: events, parameters: ["last"], contentType: "text/event-stream" },
+      stream: (sink, query, lastEventId) => listen(side, sink, query, lastEventId),
+    },
+    {
+      ...{ method: "GET", path: health, parameters: ["peer", "peers"] },
+      answer: (query) => healthOf(side, query),
+    },
+    {
+      ...{ method: "POST", path: rekey, parameters: ["peer"] },
+      answer: (query) => rekeyAsked(side, query),
+    },
+  ];
+}
+
+async function historyOf(side: ControlApiSide, query: URLSearchParams): Promise<HistoryDocument> {
+  const seconds = wholeNumber(query, "seconds", [1, HISTORY_SECONDS]) ?? HISTORY_DEFAULT_SECONDS;
+  const peer = query.get("peer");
+  if (peer === null) return side.history.document(seconds);
+  chosen((await side.status()).peers, query);
+  return side.history.document(seconds, peer);
+}
+
+function listen(
+  side: ControlApiSide,
+  sink: Sink,
+  query: URLSearchParams,
+  lastEventId: string | undefined,
+): void {
+  const last = wholeNumber(query, "last", [0, EVENTS_KEPT]) ?? 0;
+  side.events.listen(sink, { lastEventId, last });
+}
+
+async function healthOf(side: ControlApiSide, query: URLSearchParams): Promise<HealthDocument> {
+  const least = wholeNumber(query, "peers", [0, Number.MAX_SAFE_INTEGER]);
+  const { interface: device, peers } = await inTime(side);
+  const asked = chosen(peers, query).filter(({ kind }) => kind !== "group");
+  if (!device.isLinkUp) throw new DaemonError(`the link of ${device.name} is down`);
+  const peersUp = asked.filter(({ state }) => state === "up").length;
+  const needed = least ?? (query.has("peer") ? 1 : 0);
+  if (peersUp < needed) throw new DaemonError(`${peersUp} peers are up, at least ${needed} should`);
+  return { isHealthy: true, peersUp };
+}
+
+/** The status, from an engine that is quick to give it. */
+async function inTime(side: ControlApiSide): Promise<StatusDocument> {
+  const { promise, reject } = rejector();
+  const cancel = side.startTimer(HEALTH_MS, () =>
+    reject(new DaemonError(`the engine has not answered for ${HEALTH_MS} ms`)),
+  );
+  try {
+    return await Promise.race([side.status(), promise]);
+  } finally {
+    cancel();
+  }
+}
+
+/** A group's sites start the handshakes, so neither it nor they can be asked to. */
+async function rekeyAsked(side: ControlApiSide, query: URLSearchParams): Promise<RekeyDocument> {
+  const asked = chosen((await side.status()).peers, query);
+  const able = asked.filter(({ kind, endpoint }) => canStart(kind) && endpoint !== null);
+  const [first] = asked;
+  if (query.has("peer") && able.length === 0 && first !== undefined) throw cannotStart(first);
+  for (const { name } of able) side.rekey(name);
+  return { peers: able.map(({ name }) => name) };
+}
+
+function canStart(kind: PeerStatus["kind"]): boolean {
+  return kind === "pair" || kind === "hub";
+}
+
+function cannotStart({ name, kind }: PeerStatus): RequestError {
+  const why = canStart(kind)
+    ? "has no known endpoint"
+    : "is of a group, whose sites start sessions";
+  return new RequestError(`peer ${name} ${why}`, 409);
+}
+
+/** The peer that the query names, or all. */
+function chosen(peers: readonly PeerStatus[], query: URLSearchParams): readonly PeerStatus[] {
+  const name = query.get("peer");
+  if (name === null) return peers;
+  const peer = peers.find((one) => one.name === name);
+  if (peer === undefined) throw new RequestError(`no peer is named ${JSON.stringify(name)}`, 404);
+  return [peer];
+}
+
+function wholeNumber(
+  query: URLSearchParams,
+  name: string,
+  [least, most]: readonly [number, number],
+): number | undefined {
+  const text = query.get(name);
+  if (text === null) return undefined;
+  const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= least && number <= most) return number;
+  const range = most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `${least} to ${most}`;
+  throw new RequestError(`${name} is ${JSON.stringify(text)}; expected a whole number, ${range}`);
+}

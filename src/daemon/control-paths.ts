@@ -1,0 +1,13 @@
+/**
+ * Where each resource of the control socket is found. Apart from the resources themselves, so that a command that
+ * asks for one does not load what answers it.
+ */
+
+export const API_PATH = {
+  status: "/v1/status",
+  peers: "/v1/peers",
+  history: "/v1/history",
+  events: "/v1/events",
+  health: "/v1/health",
+  rekey: "/v1/rekey",
+} as const;
