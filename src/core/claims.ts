@@ -14,7 +14,7 @@ import { sendProbe } from "./control.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { isMartian } from "./martian.ts";
 import { holderOf } from "./members.ts";
-import { type Contest, isNode, type Node, type Peer } from "./peer.ts";
+import { type Contest, type Group, isNode, type Node, type Peer } from "./peer.ts";
 import { containsAddress, formatPrefix, type Prefix } from "./prefix.ts";
 import type { State } from "./state.ts";
 import { after, type Instant } from "./time.ts";
@@ -140,6 +140,18 @@ function decide(state: State, holder: Node, contest: Contest, now: Instant): voi
     give(by, prefix);
     by.membership.takenFrom.set(text, holder);
     state.events.push({ kind: "moved", peer: by.name, holder: holder.name, prefix });
+  }
+}
+
+/** Takes back addresses that nodes hold and may not any more: outside the group's prefixes, or our own. */
+export function releaseStrange(state: State, group: Group): void {
+  const { routes } = state;
+  for (const node of group.nodes.values()) {
+    for (const prefix of [...node.membership.addresses]) {
+      const { family, bytes } = prefix;
+      const owner = family === 4 ? routes.lookup4(bytes, 0) : routes.lookup6(bytes, 0);
+      if (owner?.group !== group || isOwn(state, family, bytes, 0)) release(node, prefix);
+    }
   }
 }
 

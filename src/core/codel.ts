@@ -13,7 +13,7 @@ const SAME_EPISODE_INTERVALS = 16;
 
 /** The controller of one queue. */
 export class Codel {
-  readonly #targetMs: number;
+  #targetMs: number;
   /** When a queue that is over its target now is one that stands; undefined: it is not over it. */
   #standsFrom: Instant | undefined;
   #isPaying = false;
@@ -24,6 +24,11 @@ export class Codel {
 
   /** `leastTargetMs`: what one packet takes on the wire, which no queue can be shorter than. */
   constructor(leastTargetMs: number) {
+    this.#targetMs = Math.max(CODEL_TARGET_MS, leastTargetMs);
+  }
+
+  /** One packet takes another time on the wire from now on. */
+  setLeastTarget(leastTargetMs: number): void {
     this.#targetMs = Math.max(CODEL_TARGET_MS, leastTargetMs);
   }
 

@@ -41,7 +41,7 @@ export class FairQueue {
   readonly #events: QueueEvents;
   readonly #quantum: number;
   /** What a packet of the largest size takes, milliseconds. */
-  readonly #packetMs: number;
+  #packetMs: number;
   readonly #flows = new Map<number, Flow>();
   #fresh: Flow[] = [];
   #standing: Flow[] = [];
@@ -101,6 +101,12 @@ export class FairQueue {
       for (let dropped = 0; dropped < count; dropped++) this.#drop(flow);
       left -= count;
     }
+  }
+
+  /** What a packet of the largest size takes from now on, milliseconds. */
+  setPacketMs(packetMs: number): void {
+    this.#packetMs = packetMs;
+    for (const { codel } of this.#flows.values()) codel.setLeastTarget(packetMs);
   }
 
   /** Forgets all that waits; returns how many packets. */

@@ -8,6 +8,7 @@
  */
 import type { HandshakeCrypto } from "./crypto.ts";
 import { asciiBytes } from "./noise.ts";
+import type { KeySource } from "./options.ts";
 import { INIT } from "./wire.ts";
 
 /** Bytes of a pre-shared key. */
@@ -62,6 +63,11 @@ export function deriveKeyRing(crypto: HandshakeCrypto, psk: Uint8Array, isGroup 
     fingerprint: hex(subKey("fingerprint").subarray(0, 4)),
     isGroup,
   };
+}
+
+/** The bytes among keys, the caller's own arrays. */
+export function keyBytes(sources: readonly KeySource[]): readonly Uint8Array[] {
+  return sources.filter((source) => source instanceof Uint8Array);
 }
 
 /** Overwrites the sub-keys; hint and fingerprint are public. */

@@ -23,13 +23,21 @@ export interface PlainEndpoint {
  */
 export type PeerKind = "pair" | "hub" | "group";
 
+/** A key that a peer has, or had since keys are set aside: named, because its bytes are wiped. */
+export interface HeldKey {
+  readonly fingerprint: string;
+}
+
+/** A 32-byte key, which stays the caller's to wipe, or one that is held. */
+export type KeySource = Uint8Array | HeldKey;
+
 export interface PeerOptions {
   /** "pair" unless told. The keys of the other two are a group's. */
   readonly kind?: PeerKind;
   /** Unique among the peers. */
   readonly name: string;
-  /** 32-byte keys: the first is used to start, all are accepted. They stay the caller's to wipe. */
-  readonly keys: readonly Uint8Array[];
+  /** The first is used to start, all are accepted. */
+  readonly keys: readonly KeySource[];
   /** Resolved addresses of the configured endpoint, in order of preference; may be empty. */
   readonly endpoints: readonly PlainEndpoint[];
   /** Whether the config names an endpoint, resolved or not: such a peer's endpoint is never forgotten. */
@@ -43,6 +51,12 @@ export interface PeerOptions {
   readonly failoverMs?: number;
   /** What is sent to the peer, or to each node of a group, bits a second with outer headers; absent: as it comes. */
   readonly rateBitsPerSecond?: number | undefined;
+}
+
+/** Another set of options for a peer that is there; what is absent stays as it is. A peer stays of its kind. */
+export interface PeerUpdate extends Omit<PeerOptions, "kind" | "keys" | "endpoints"> {
+  readonly keys?: readonly KeySource[] | undefined;
+  readonly endpoints?: readonly PlainEndpoint[] | undefined;
 }
 
 export interface LimitOptions {

@@ -39,10 +39,10 @@ const USUAL_WIRE_BYTES = 1_514;
 
 /** The queue and the bucket of one peer. BOUNDED: 250 ms of its rate, at most 16 MiB and 10,240 packets. */
 export class Pacer {
-  readonly bitsPerSecond: number;
-  readonly #bytesPerMs: number;
-  readonly #burst: number;
-  readonly #most: number;
+  #bitsPerSecond = 0;
+  #bytesPerMs = 0;
+  #burst = Number.POSITIVE_INFINITY;
+  #most = 0;
   readonly #queue: FairQueue;
   readonly #total: PacedTotal;
   readonly #seed: number;
@@ -55,19 +55,35 @@ export class Pacer {
 
   /** `seed`: 32 bits that nobody outside knows, so that nobody makes flows share a queue. */
   constructor(bitsPerSecond: number, total: PacedTotal, seed: number, now: Instant) {
-    const bytesPerMs = bitsPerSecond / 8 / SECOND_MS;
-    this.bitsPerSecond = bitsPerSecond;
-    this.#bytesPerMs = bytesPerMs;
-    this.#burst = Math.max(PACE_BURST_MS * bytesPerMs, 2 * USUAL_WIRE_BYTES);
-    this.#most = Math.min(Math.max(PACED_MS * bytesPerMs, PACED_LEAST_BYTES), PACED_MOST_BYTES);
     this.#total = total;
     this.#seed = seed;
-    this.#tokens = this.#burst;
+    this.#tokens = Number.POSITIVE_INFINITY;
     this.#filledAt = now;
-    this.#queue = new FairQueue(FLOW_TURN_BYTES, USUAL_WIRE_BYTES / bytesPerMs, {
+    this.#queue = new FairQueue(FLOW_TURN_BYTES, 0, {
       mark: (packet) => this.#mark(packet),
       dropped: (packet) => this.#drop(packet),
     });
+    this.setRate(bitsPerSecond, now);
+  }
+
+  /** Another rate for what waits and what comes; a bucket that was full is full. */
+  setRate(bitsPerSecond: number, now: Instant): void {
+    this.#fill(now);
+    const bytesPerMs = bitsPerSecond / 8 / SECOND_MS;
+    this.#bitsPerSecond = bitsPerSecond;
+    this.#bytesPerMs = bytesPerMs;
+    this.#burst = Math.max(PACE_BURST_MS * bytesPerMs, 2 * USUAL_WIRE_BYTES);
+    this.#most = Math.min(Math.max(PACED_MS * bytesPerMs, PACED_LEAST_BYTES), PACED_MOST_BYTES);
+    this.#tokens = Math.min(this.#tokens, this.#burst);
+    this.#queue.setPacketMs(USUAL_WIRE_BYTES / bytesPerMs);
+    this.#dropExcess();
+  }
+
+  /** There is no rate any more: everything may leave at once. */
+  release(): void {
+    this.#burst = Number.POSITIVE_INFINITY;
+    this.#tokens = Number.POSITIVE_INFINITY;
+    this.#queue.setPacketMs(Number.POSITIVE_INFINITY);
   }
 
   get isEmpty(): boolean {
@@ -153,7 +169,7 @@ export class Pacer {
 
   snapshot(): PacingSnapshot {
     return {
-      bitsPerSecond: this.bitsPerSecond,
+      bitsPerSecond: this.#bitsPerSecond,
       packets: this.#queue.count,
       bytes: this.#queue.bytes,
       dropped: this.#dropped,

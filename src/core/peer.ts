@@ -90,11 +90,11 @@ export interface Confirming {
 /** How the MTU is found, for all peers. */
 export interface PathMtuState {
   /** False: every peer has the tunnel's fixed MTU. */
-  readonly isAuto: boolean;
+  isAuto: boolean;
   /** Largest MTU of this host's links, bytes. */
   linkMtu: number;
   /** Wait before a larger size is asked for again, milliseconds (PMTU_RAISE_TIMER, RFC 8899 §5.1.1). */
-  readonly raiseMs: number;
+  raiseMs: number;
 }
 
 export class Peer implements Sleeper {
@@ -103,13 +103,13 @@ export class Peer implements Sleeper {
   /** Of a group's entry and of each of its nodes: the group. */
   readonly group: Group | undefined;
   readonly membership: Membership | undefined;
-  readonly allowedIps: readonly Prefix[];
+  allowedIps: readonly Prefix[];
   /** Those of its prefixes that are of addresses which else nobody sends from. */
-  readonly martians: readonly Prefix[];
-  readonly hasConfiguredEndpoint: boolean;
-  readonly keepaliveSeconds: number;
-  readonly roaming: Roaming;
-  readonly rateBitsPerSecond: number | undefined;
+  martians: readonly Prefix[];
+  hasConfiguredEndpoint: boolean;
+  keepaliveSeconds: number;
+  roaming: Roaming;
+  rateBitsPerSecond: number | undefined;
   /** The first is used to start. */
   psks: readonly Psk[] = [];
   /** Resolved addresses of the configured endpoint, in order of preference. */
@@ -132,9 +132,9 @@ export class Peer implements Sleeper {
   readonly timers: TimerTable;
   heapIndex = NOT_IN_HEAP;
   /** Answered handshakes (after the AEAD). */
-  readonly handshakeBudget: TokenBucket;
+  handshakeBudget: TokenBucket;
   /** Handshakes that are looked at although their source's bucket is empty. */
-  readonly reservedLane: TokenBucket;
+  reservedLane: TokenBucket;
   /** Whether a confirmed session was reported and its end was not. */
   isUp = false;
   /** Minus infinity before the first time. Always a number, so that writing it allocates nothing. */
@@ -144,7 +144,7 @@ export class Peer implements Sleeper {
   lastHandshakeAt: Instant | undefined;
   remote: { readonly mtu: number; readonly keepaliveSeconds: number } | undefined;
   /** Milliseconds of silence after which another configured endpoint is tried. */
-  readonly failoverMs: number;
+  failoverMs: number;
   /** Stages of that time that passed; and answers in a row of a preferred endpoint, and of which. */
   readonly failover: { stage: number; answers: number; answering: Endpoint | undefined } = {
     stage: 0,
@@ -154,12 +154,12 @@ export class Peer implements Sleeper {
   /** Own probes on their way, and what their answers told. */
   readonly probes = new Probes();
   readonly roundTrip = new RoundTrip();
-  /** undefined: what is sent leaves as it comes. */
-  readonly pacer: Pacer | undefined;
+  /** undefined: what is sent leaves as it comes. Without a rate: what waited for the one before is on its way. */
+  pacer: Pacer | undefined;
   /** undefined: it is not measured. */
   readonly quality: LinkQuality | undefined;
   /** undefined: the MTU is fixed. */
-  readonly path: Path | undefined;
+  path: Path | undefined;
   /** Largest inner packet that the path carries in one piece, and the largest that is let in: never below 1280. */
   carries: number;
   mtu: number;

@@ -6,7 +6,7 @@
 import { FLOORS_PER_GROUP, FLOORS_PER_PAIR } from "./constants.ts";
 import type { HandshakeCrypto } from "./crypto.ts";
 import { Floors } from "./floors.ts";
-import { deriveKeyRing, type KeyRing, wipeKeyRing } from "./keys.ts";
+import { deriveKeyRing, type KeyRing } from "./keys.ts";
 import { SeenInits } from "./seen-inits.ts";
 
 export interface PskOf<Owner> {
@@ -35,11 +35,11 @@ export class PskTable<Owner> {
     this.#byHint.set(psk.ring.hint, [...this.candidates(psk.ring.hint), psk]);
   }
 
-  remove(psk: PskOf<Owner>, crypto: HandshakeCrypto): void {
+  /** Takes a key out; its sub-keys stay the caller's to wipe. */
+  remove(psk: PskOf<Owner>): void {
     const rest = this.candidates(psk.ring.hint).filter((other) => other !== psk);
     if (rest.length > 0) this.#byHint.set(psk.ring.hint, rest);
     else this.#byHint.delete(psk.ring.hint);
-    wipeKeyRing(crypto, psk.ring);
   }
 
   /** The keys with this hint; usually none or one. */

@@ -69,7 +69,7 @@ export class Sender {
   /** MESSAGE.TOS and MESSAGE.HOPS of each seal row, 8 bits each. */
   readonly #outer: Uint16Array;
   /** What of an inner TOS is copied out. */
-  readonly #copiedBits: number;
+  #copiedBits = ECN_BITS;
   /** The peer of each seal row; undefined behind the last. */
   readonly #peers: (Peer | undefined)[] = [];
   readonly #upper = emptyUpperLayer();
@@ -91,7 +91,6 @@ export class Sender {
     this.#nesting = new Nesting(state, packets.arena);
     this.#seals = new Int32Array(packets.capacity * SEAL_FIELDS);
     this.#outer = new Uint16Array(packets.capacity);
-    this.#copiedBits = state.copyDscp ? CLASS_BITS : ECN_BITS;
   }
 
   /**
@@ -100,6 +99,7 @@ export class Sender {
    */
   handle(now: Instant, isPaced = false): void {
     this.#isPaced = isPaced;
+    this.#copiedBits = this.#state.copyDscp ? CLASS_BITS : ECN_BITS;
     const packets = this.#packets;
     this.#runs.begin();
     this.#replies.count = 0;

@@ -147,9 +147,13 @@ export function closeSession(state: State, session: Session): void {
   finishRemoval(state, session.peer, "closed");
 }
 
-/** Ends every session of a peer without telling it. */
-export function dropSessions(state: State, peer: Peer): void {
-  for (const session of peer.sessions()) removeSession(state, session);
+/** Ends sessions of a peer without telling it: all, or those that `isGone` names. */
+export function dropSessions(
+  state: State,
+  peer: Peer,
+  isGone: (session: Session) => boolean = () => true,
+): void {
+  for (const session of peer.sessions().filter(isGone)) removeSession(state, session);
   finishRemoval(state, peer, "removed");
 }
 

@@ -18,7 +18,7 @@ import { EventQueue } from "./event-queue.ts";
 import { SourceLimiter } from "./limiter.ts";
 import type { LimitOptions, OffloadOptions, TunnelOptions } from "./options.ts";
 import type { PacedTotal } from "./pacing.ts";
-import type { PathMtuState, Peer, Pending, Session } from "./peer.ts";
+import type { PathMtuState, Peer, Pending, Psk, Session } from "./peer.ts";
 import { PskTable } from "./psk.ts";
 import { RouteTable } from "./routes.ts";
 import { Strangers } from "./strangers.ts";
@@ -41,16 +41,16 @@ export interface State {
   /** 16 bytes. */
   readonly nodeId: Uint8Array;
   /** Largest inner packet that is taken from the device, bytes. */
-  readonly mtu: number;
-  readonly copyDscp: boolean;
+  mtu: number;
+  copyDscp: boolean;
   readonly pathMtu: PathMtuState;
   readonly measuresQuality: boolean;
   readonly listenPort: number;
   /** 16 bytes each. */
   ownAddresses: readonly Uint8Array[];
   /** 4 or 16 bytes each. */
-  readonly innerAddresses: readonly Uint8Array[];
-  readonly limits: LimitOptions;
+  innerAddresses: readonly Uint8Array[];
+  limits: LimitOptions;
   readonly offloads: OffloadOptions;
   readonly drops: DropCounters;
   /** Genuine INITs that wait for a later turn, oldest first. BOUNDED: DEFERRED_INITS. */
@@ -63,15 +63,17 @@ export interface State {
   handshakeComputations: number;
   readonly peers: Map<string, Peer>;
   readonly psks: PskTable<Peer>;
+  /** Keys that were taken from peers and may come back; undefined: such a key is wiped. BOUNDED: what peers had. */
+  keysAside: Psk[] | undefined;
   readonly routes: RouteTable<Peer>;
   /** Sessions and own INITs by the index that the other side sends. */
   readonly sessions: Map<number, Session>;
   readonly pendings: Map<number, Pending>;
   /** All half-open sessions, oldest first. BOUNDED: HALF_OPEN_TOTAL. */
   readonly halfOpen: Set<Session>;
-  readonly sources: SourceLimiter;
+  sources: SourceLimiter;
   readonly strangeOpens: TokenBucket;
-  readonly handshakes: { readonly all: TokenBucket; readonly reserved: TokenBucket };
+  handshakes: { readonly all: TokenBucket; readonly reserved: TokenBucket };
   readonly icmp: TokenBucket;
   readonly cookies: CookieJar;
   readonly strangers: Strangers;
@@ -98,8 +100,6 @@ export function newState(
   now: Instant,
 ): State {
   const { limits } = options;
-  const total = limits.handshakesPerSecondTotal;
-  const reserved = total * HANDSHAKE_RESERVED_SHARE;
   const seed = environment.crypto.random(16);
   return {
     ...environment,
@@ -124,16 +124,14 @@ export function newState(
     handshakeComputations: 0,
     peers: new Map(),
     psks: new PskTable(),
+    keysAside: undefined,
     routes: new RouteTable(),
     sessions: new Map(),
     pendings: new Map(),
     halfOpen: new Set(),
     sources: new SourceLimiter(limits, seed),
     strangeOpens: new TokenBucket(STRANGE_OPENS_PER_SECOND, STRANGE_OPENS_PER_SECOND, now),
-    handshakes: {
-      all: new TokenBucket(total - reserved, total - reserved, now),
-      reserved: new TokenBucket(reserved, reserved, now),
-    },
+    handshakes: handshakeBudgets(limits, now),
     icmp: new TokenBucket(ICMP_PER_SECOND, ICMP_BURST, now),
     cookies: new CookieJar(environment.crypto, now),
     strangers: new Strangers(now),
@@ -147,6 +145,18 @@ export function newState(
     flowSeed: viewOf(seed).getInt32(8),
     wallMicros: 0,
     lastStamp: 0,
+  };
+}
+
+/** What all peers together may have answered, and what of it is kept for known ones. */
+export function handshakeBudgets(
+  { handshakesPerSecondTotal: total }: LimitOptions,
+  now: Instant,
+): State["handshakes"] {
+  const reserved = total * HANDSHAKE_RESERVED_SHARE;
+  return {
+    all: new TokenBucket(total - reserved, total - reserved, now),
+    reserved: new TokenBucket(reserved, reserved, now),
   };
 }
 

@@ -11,6 +11,7 @@
 
 import { endAttempt } from "./attempt.ts";
 import type { TunnelBuffers } from "./buffers.ts";
+import { setInnerAddresses, setLimits, setMtu } from "./change-settings.ts";
 import { sendClose, sendProbe } from "./control.ts";
 import type { Aead, HandshakeCrypto } from "./crypto.ts";
 import { TIMERS } from "./deadlines.ts";
@@ -19,7 +20,10 @@ import { startAttempt } from "./initiate.ts";
 import { armKeepalive } from "./liveness.ts";
 import { everyPeer } from "./members.ts";
 import type {
+  LimitOptions,
+  PathMtuOptions,
   PeerOptions,
+  PeerUpdate,
   PlainEndpoint,
   TunnelEvent,
   TunnelOptions,
@@ -28,7 +32,7 @@ import type {
 } from "./options.ts";
 import { searchPath } from "./path-mtu.ts";
 import { fromPlain, Peer } from "./peer.ts";
-import { newPsk } from "./psk.ts";
+import { keepKeys, setKeys, takeKeys, wipeKeys } from "./peer-keys.ts";
 import { Receiver } from "./receive.ts";
 import { releaseLocalSides } from "./roaming.ts";
 import { sampleOf } from "./sample.ts";
@@ -38,6 +42,7 @@ import { snapshotOf } from "./snapshot.ts";
 import { drop, newState, type State } from "./state.ts";
 import { type Instant, NEVER } from "./time.ts";
 import { handleTimers } from "./timers.ts";
+import { updatePeer } from "./update-peer.ts";
 
 /** When `handleTimeout` has something to do, and what. */
 export interface Deadline {
@@ -125,9 +130,7 @@ export class Tunnel {
     const state = this.#state;
     if (state.peers.has(options.name)) throw new Error(`peer ${options.name} exists`);
     const peer = new Peer(options, state.limits, state, now);
-    const isGroup = peer.kind !== "pair";
-    peer.psks = options.keys.map((key) => newPsk(key, peer, state.crypto, isGroup));
-    for (const psk of peer.psks) state.psks.add(psk);
+    setKeys(state, peer, options.keys, now);
     for (const prefix of peer.allowedIps) state.routes.insert(prefix, peer);
     state.peers.set(peer.name, peer);
     armKeepalive(peer, now);
@@ -151,9 +154,44 @@ export class Tunnel {
     state.flushable.delete(peer);
     state.paceable.delete(peer);
     state.routes.removeValue(peer);
-    for (const psk of peer.psks) state.psks.remove(psk, state.crypto);
     state.peers.delete(name);
+    takeKeys(state, peer);
     state.heap.remove(peer);
+  }
+
+  /** Takes over other options of a peer; only a key that goes ends the sessions that stand on it. */
+  updatePeer(update: PeerUpdate, now: Instant): void {
+    const peer = this.#state.peers.get(update.name);
+    if (peer !== undefined) updatePeer(this.#state, peer, update, now);
+  }
+
+  /** From now on keys that peers lose are set aside, where `addPeer` and `updatePeer` find them by name. */
+  keepKeys(): void {
+    keepKeys(this.#state);
+  }
+
+  /** Wipes the keys that were set aside; others that peers lose are wiped at once again. */
+  wipeKeys(): void {
+    wipeKeys(this.#state);
+  }
+
+  setLimits(limits: LimitOptions, now: Instant): void {
+    setLimits(this.#state, limits, now);
+  }
+
+  /** Own inner addresses, 4 or 16 bytes each. */
+  setInnerAddresses(addresses: readonly Uint8Array[], now: Instant): void {
+    setInnerAddresses(this.#state, addresses, now);
+  }
+
+  /** Largest inner packet, bytes, which the buffers must hold; with `pathMtu` each path is asked. */
+  setMtu(mtu: number, pathMtu: PathMtuOptions | undefined, now: Instant): void {
+    setMtu(this.#state, mtu, pathMtu, now);
+  }
+
+  /** Whether the DSCP of a packet is copied to its datagram. */
+  setCopyDscp(isCopied: boolean): void {
+    this.#state.copyDscp = isCopied;
   }
 
   /** New addresses of a configured endpoint; an empty list keeps the old ones. */
@@ -215,10 +253,9 @@ export class Tunnel {
     for (const peer of [...everyPeer(state)]) {
       endAttempt(state, peer);
       dropSessions(state, peer);
-      if (peer.kind !== "node") {
-        for (const psk of peer.psks) state.psks.remove(psk, state.crypto);
-      }
+      if (peer.kind !== "node") takeKeys(state, peer);
     }
+    wipeKeys(state);
   }
 
   snapshot(now: Instant): TunnelSnapshot {
@@ -278,7 +315,8 @@ export class Tunnel {
       }
       paceable.delete(peer);
       drop(this.#state, "rate_queue", pacer?.takeDropped());
-      if (pacer?.isEmpty === false) timers.set("pace", pacer.nextAt(now));
+      if (peer.rateBitsPerSecond === undefined) peer.pacer = undefined;
+      else if (pacer?.isEmpty === false) timers.set("pace", pacer.nextAt(now));
     }
     outgoing.count = 0;
     return 0;

@@ -31,6 +31,9 @@ export interface EngineSnapshot {
   readonly counters: EngineCounters;
 }
 
+/** What a configuration that is read anew asks of the engine. */
+export type Reconfiguration = Omit<Extract<Command, { kind: "reconfigure" }>, "kind" | "id">;
+
 export interface Trace {
   readonly lines: readonly PacketLine[];
   readonly suppressed: number;
@@ -97,6 +100,13 @@ export class EngineLink {
     this.#post({ kind: "rekey", peer });
   }
 
+  /** Applies a configuration's changes, all at once; why none was applied, or undefined. Takes the keys in them. */
+  async reconfigure(request: Reconfiguration): Promise<string | undefined> {
+    const report = await this.#ask((id) => ({ kind: "reconfigure", id, ...request }));
+    if (report.kind !== "reconfigured") throw unexpected(report);
+    return report.fault;
+  }
+
   /** Resolves when close frames are sent, keys wiped and descriptors closed. */
   async stop(): Promise<void> {
     if (this.#end !== undefined) return;
@@ -140,6 +150,7 @@ export class EngineLink {
       case "snapshot":
       case "sample":
       case "trace":
+      case "reconfigured":
         this.#settle(report.id, report);
         break;
       case "events":

@@ -8,12 +8,14 @@
  */
 
 import type { MessageBatch, PacketBatch } from "../core/batch.ts";
+import { keyBytes } from "../core/keys.ts";
 import { datagramsIn } from "../core/message-runs.ts";
 import type { TunnelEvent } from "../core/options.ts";
 import { MESSAGE_FIELDS, PACKET_FIELDS, packetsIn } from "../core/rows.ts";
 import type { Instant } from "../core/time.ts";
 import type { Tunnel } from "../core/tunnel.ts";
-import type { Change, Command, EngineCounters, Report } from "./messages.ts";
+import { applyChange, type ChangedTunnel, type ChangeTargets } from "./change.ts";
+import { type Change, type Command, type EngineCounters, keysOf, type Report } from "./messages.ts";
 import { PacketTrace } from "./packet-trace.ts";
 import type { EngineIo } from "./ports.ts";
 import { WatchGuard } from "./watch-guard.ts";
@@ -28,29 +30,26 @@ export const BATCHES_PER_TURN = 2;
 export const EVENTS_PER_REPORT = 64;
 
 /** The core as the loop uses it. */
-export type EngineTunnel = Pick<
-  Tunnel,
-  | "buffers"
-  | "setWallClock"
-  | "handleDatagrams"
-  | "handlePackets"
-  | "handleTimeout"
-  | "nextTimeout"
-  | "pollTransmit"
-  | "pollEvent"
-  | "addPeer"
-  | "removePeer"
-  | "setEndpoints"
-  | "setOwnAddresses"
-  | "setLinkMtu"
-  | "announce"
-  | "rekey"
-  | "close"
-  | "wipe"
-  | "snapshot"
-  | "sample"
-  | "countDrop"
->;
+export type EngineTunnel = ChangedTunnel &
+  Pick<
+    Tunnel,
+    | "buffers"
+    | "setWallClock"
+    | "handleDatagrams"
+    | "handlePackets"
+    | "handleTimeout"
+    | "nextTimeout"
+    | "pollTransmit"
+    | "pollEvent"
+    | "keepKeys"
+    | "wipeKeys"
+    | "rekey"
+    | "close"
+    | "wipe"
+    | "snapshot"
+    | "sample"
+    | "countDrop"
+  >;
 
 /** What the loop reports by itself; `ready` and other failures are the worker's to send. */
 export type EngineReport = Exclude<Report, { readonly kind: "ready" }>;
@@ -60,7 +59,8 @@ export class Engine {
   readonly #tunnel: EngineTunnel;
   readonly #io: EngineIo;
   readonly #report: (report: EngineReport) => void;
-  readonly #trace: PacketTrace | undefined;
+  #trace: PacketTrace | undefined;
+  readonly #targets: ChangeTargets;
   readonly #udpGuard: WatchGuard;
   readonly #tunGuard: WatchGuard;
   #state: "running" | "ended" = "running";
@@ -91,7 +91,11 @@ export class Engine {
     this.#tunnel = tunnel;
     this.#io = io;
     this.#report = report;
-    this.#trace = options.isTracing ? new PacketTrace() : undefined;
+    const setTracing = (isTracing: boolean) => {
+      this.#trace = isTracing ? new PacketTrace() : undefined;
+    };
+    setTracing(options.isTracing);
+    this.#targets = { tunnel, udp: io.udp, setTracing };
     this.#udpGuard = new WatchGuard(io.watchUdp((isBroken) => this.#ready(READY.UDP, isBroken)));
     this.#tunGuard = new WatchGuard(io.watchTun((isBroken) => this.#ready(READY.TUN, isBroken)));
   }
@@ -123,9 +127,10 @@ export class Engine {
     if (this.#state !== "running") return;
     switch (command.kind) {
       case "apply":
-        this.#tunnel.setWallClock(this.#io.clock.wallMicros());
-        for (const change of command.changes) this.#apply(change, this.#io.clock.now());
-        this.turn(READY.NONE);
+        this.#apply(command.changes);
+        break;
+      case "reconfigure":
+        this.#reconfigure(command);
         break;
       case "rekey":
         this.#tunnel.setWallClock(this.#io.clock.wallMicros());
@@ -151,6 +156,25 @@ export class Engine {
       default:
         command satisfies never;
     }
+  }
+
+  #apply(changes: readonly Change[]): void {
+    this.#tunnel.setWallClock(this.#io.clock.wallMicros());
+    const now = this.#io.clock.now();
+    for (const change of changes) applyChange(change, this.#targets, now);
+    this.turn(READY.NONE);
+  }
+
+  /** All of it between two packets, or nothing. */
+  #reconfigure({ id, mark, changes, keys }: Extract<Command, { kind: "reconfigure" }>): void {
+    const fault = this.#io.udp.setMark(mark);
+    if (fault === undefined) {
+      if (keys === "keep") this.#tunnel.keepKeys();
+      this.#apply(changes);
+      if (keys === "wipe") this.#tunnel.wipeKeys();
+    }
+    for (const key of keyBytes(keysOf(changes))) key.fill(0);
+    this.#report({ kind: "reconfigured", id, fault });
   }
 
   /** Wipes every key and releases both descriptors; nothing is sent. Harmless when repeated. */
@@ -321,28 +345,6 @@ export class Engine {
   #reportTrace(id: number): void {
     const drained = this.#trace?.drain() ?? { lines: [], suppressed: 0 };
     this.#report({ kind: "trace", id, ...drained });
-  }
-
-  #apply(change: Change, now: Instant): void {
-    switch (change.kind) {
-      case "add-peer":
-        this.#tunnel.addPeer(change.peer, now);
-        break;
-      case "remove-peer":
-        this.#tunnel.removePeer(change.name, now);
-        break;
-      case "set-endpoints":
-        this.#tunnel.setEndpoints(change.name, change.endpoints, now);
-        break;
-      case "own-links":
-        this.#io.udp.bindDevice();
-        this.#tunnel.setOwnAddresses(change.addresses);
-        this.#tunnel.setLinkMtu(change.linkMtu, now);
-        this.#tunnel.announce(now);
-        break;
-      default:
-        change satisfies never;
-    }
   }
 }
 

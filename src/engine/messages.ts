@@ -6,10 +6,13 @@
  * busy must not let messages pile up, so the engine sends events only after the last ones were
  * acknowledged, and everything else only when asked.
  */
+import { LARGEST_INNER_MTU } from "../core/constants.ts";
 import type {
+  KeySource,
   LimitOptions,
   PathMtuOptions,
   PeerOptions,
+  PeerUpdate,
   PlainEndpoint,
   TunnelEvent,
   TunnelSample,
@@ -63,6 +66,19 @@ export interface OffloadWish {
 export type Change =
   | { readonly kind: "add-peer"; readonly peer: PeerOptions }
   | { readonly kind: "remove-peer"; readonly name: string }
+  | { readonly kind: "update-peer"; readonly peer: PeerUpdate }
+  | { readonly kind: "set-limits"; readonly limits: LimitOptions }
+  /** Own inner addresses, 4 or 16 bytes each. */
+  | { readonly kind: "set-inner-addresses"; readonly addresses: readonly Uint8Array[] }
+  /** At most what the buffers hold: `bufferMtu` of what the engine was started with. */
+  | {
+      readonly kind: "set-mtu";
+      readonly mtu: number;
+      readonly pathMtu: PathMtuOptions | undefined;
+    }
+  | { readonly kind: "set-copy-dscp"; readonly isCopied: boolean }
+  /** Whether packet lines are recorded. */
+  | { readonly kind: "set-tracing"; readonly isTracing: boolean }
   | {
       readonly kind: "set-endpoints";
       readonly name: string;
@@ -78,6 +94,19 @@ export type Change =
 /** Control side to engine. */
 export type Command =
   | { readonly kind: "apply"; readonly changes: readonly Change[] }
+  /**
+   * The same for a configuration that is read anew: answered by `reconfigured`. Peers go before others take over
+   * what they had, and come last. `keys`: those that peers lose are kept, so that the next change may give them back
+   * by name, or all that are kept are wiped afterwards.
+   */
+  | {
+      readonly kind: "reconfigure";
+      readonly id: number;
+      /** SO_MARK of the outer datagrams; 0: none. Where the kernel refuses it nothing is changed. */
+      readonly mark: number;
+      readonly changes: readonly Change[];
+      readonly keys: "keep" | "wipe";
+    }
   | { readonly kind: "snapshot"; readonly id: number }
   | { readonly kind: "sample"; readonly id: number }
   | { readonly kind: "trace"; readonly id: number }
@@ -86,6 +115,18 @@ export type Command =
   | { readonly kind: "acknowledge" }
   /** Send close frames, wipe, close both descriptors, answer `stopped`. */
   | { readonly kind: "stop" };
+
+/** The keys in changes. */
+export function keysOf(changes: readonly Change[]): readonly KeySource[] {
+  return changes.flatMap((change) =>
+    change.kind === "add-peer" || change.kind === "update-peer" ? (change.peer.keys ?? []) : [],
+  );
+}
+
+/** Largest inner packet that the buffers hold, of an engine that is started with this MTU. */
+export function bufferMtu(mtu: number): number {
+  return Math.max(mtu, LARGEST_INNER_MTU);
+}
 
 /** What the kernel granted when the device and the socket were opened. */
 export interface EngineFeatures {
@@ -159,6 +200,8 @@ export type Report =
       /** Lines that did not fit since the last answer. */
       readonly suppressed: number;
     }
+  /** `fault`: why nothing was changed, as the end of a sentence. */
+  | { readonly kind: "reconfigured"; readonly id: number; readonly fault: string | undefined }
   | { readonly kind: "stopped" }
   /** The engine cannot go on; keys are wiped. One line, no secrets. `detail` is for debug level. */
   | {

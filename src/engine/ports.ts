@@ -27,6 +27,8 @@ export interface UdpPort {
   send(batch: MessageBatch, now: Instant): number;
   /** Binds to the configured device anew, where there is one. */
   bindDevice(): void;
+  /** Sets the firewall mark (SO_MARK; 0: none); why it could not, as the end of a sentence. */
+  setMark(mark: number): string | undefined;
   /** Runs that were taken apart because the kernel refused them. */
   readonly gsoFallbacks: number;
   /** Remote addresses that get single datagrams for a while. */

@@ -6,7 +6,9 @@
  * the call the caller's arrays are empty, and no copy stays in the control side's heap.
  */
 import { Worker } from "node:worker_threads";
-import type { Command, EngineStart, Report } from "./messages.ts";
+import { keyBytes } from "../core/keys.ts";
+import type { KeySource } from "../core/options.ts";
+import { type Command, type EngineStart, keysOf, type Report } from "./messages.ts";
 
 /**
  * Heap of the engine: it allocates a little for a handshake and nothing for a packet. A small young
@@ -16,6 +18,7 @@ export const ENGINE_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSiz
 
 /** A running engine as the control side holds it. */
 export interface EnginePort {
+  /** The keys in a command are gone afterwards. */
   post(command: Command): void;
   /** Calls on every report, and once when the thread ends without having said why. */
   listen(listener: EnginePortListener): void;
@@ -29,7 +32,7 @@ export interface EnginePortListener {
 
 /** The part of a worker thread that is used. */
 export interface Thread {
-  postMessage(command: Command): void;
+  postMessage(command: Command, transfer: readonly ArrayBuffer[]): void;
   on(event: "message", listener: (report: Report) => void): unknown;
   on(event: "error", listener: (error: Error) => void): unknown;
   on(event: "exit", listener: (code: number) => void): unknown;
@@ -40,7 +43,7 @@ export function spawnEngine(start: EngineStart): EnginePort {
   const worker = new Worker(new URL("./worker.js", import.meta.url), {
     name: "iptun-engine",
     workerData: start,
-    transferList: keyBuffers(start),
+    transferList: keyBuffers(start.peers.flatMap(({ keys }) => keys)),
     resourceLimits: ENGINE_LIMITS,
     // Flags of the main thread (an inspector, a test runner's loader) are not the engine's.
     execArgv: [],
@@ -51,7 +54,7 @@ export function spawnEngine(start: EngineStart): EnginePort {
 /** The port over a thread. */
 export function enginePort(thread: Thread): EnginePort {
   return {
-    post: (command) => thread.postMessage(command),
+    post: (command) => thread.postMessage(command, keyBuffers(keysIn(command))),
     listen: ({ report, died }) => {
       thread.on("message", report);
       thread.on("error", (error) => died(`the engine failed: ${error.message}`, error.stack));
@@ -61,7 +64,12 @@ export function enginePort(thread: Thread): EnginePort {
 }
 
 /** The buffers to transfer: each key lies in one of its own. */
-export function keyBuffers(start: EngineStart): ArrayBuffer[] {
-  const buffers = start.peers.flatMap((peer) => peer.keys.map((key) => key.buffer));
-  return buffers.filter((buffer) => buffer instanceof ArrayBuffer);
+export function keyBuffers(keys: readonly KeySource[]): ArrayBuffer[] {
+  return keyBytes(keys)
+    .map((key) => key.buffer)
+    .filter((buffer) => buffer instanceof ArrayBuffer);
+}
+
+function keysIn(command: Command): readonly KeySource[] {
+  return command.kind === "reconfigure" ? keysOf(command.changes) : [];
 }

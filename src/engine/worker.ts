@@ -7,6 +7,7 @@
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { tunnelBuffers } from "../core/buffers.ts";
+import { keyBytes } from "../core/keys.ts";
 import { Tunnel } from "../core/tunnel.ts";
 import { nativeAead } from "../crypto/aead.ts";
 import { loadSodium } from "../crypto/sodium.ts";
@@ -16,7 +17,13 @@ import { CIPHER, loadNative, type Native } from "../io/native.ts";
 import { openTun, type TunDevice } from "../io/tun.ts";
 import { openUdp, type UdpSocket } from "../io/udp.ts";
 import { Engine } from "./engine.ts";
-import type { Command, EngineFeatures, EngineStart, Report } from "./messages.ts";
+import {
+  bufferMtu,
+  type Command,
+  type EngineFeatures,
+  type EngineStart,
+  type Report,
+} from "./messages.ts";
 import type { EngineIo } from "./ports.ts";
 import { watchDescriptor } from "./watch.ts";
 
@@ -61,7 +68,7 @@ async function start(options: EngineStart): Promise<void> {
       offloads: { joinTcp: has.tso, joinUdp: has.uso, runs: udp.offloads.includes("gso") },
     },
     { crypto, aead: nativeAead(native) },
-    tunnelBuffers({ mtu: options.tun.mtu, superPackets: has.tso || has.uso, gro }),
+    tunnelBuffers({ mtu: bufferMtu(options.tun.mtu), superPackets: has.tso || has.uso, gro }),
     io.clock.now(),
   );
   engine = new Engine(tunnel, io, options, report);
@@ -71,7 +78,7 @@ async function start(options: EngineStart): Promise<void> {
     kind: "apply",
     changes: options.peers.map((peer) => ({ kind: "add-peer", peer })),
   });
-  for (const key of options.peers.flatMap((peer) => peer.keys)) crypto.wipe(key);
+  for (const key of keyBytes(options.peers.flatMap(({ keys }) => keys))) crypto.wipe(key);
 }
 
 function openIo(

@@ -74,6 +74,8 @@ export interface Native {
    * (-ENODEV: there is none).
    */
   udpBindDevice(fd: number, device: string): number;
+  /** Sets SO_MARK of a UDP socket. Returns 0 or -errno (-EPERM: it needs CAP_NET_ADMIN). */
+  udpSetMark(fd: number, mark: number): number;
   /**
    * Asks the kernel for the offloads `wanted` of a UDP socket (bits of `UDP_OFFLOAD`) and returns those
    * that it has: GSO, it takes MESSAGE.SEGMENT on send; GRO, it joins datagrams of one source on receive

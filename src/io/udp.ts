@@ -86,7 +86,8 @@ export function openUdp(native: Native, options: UdpOptions): UdpSocket {
   const info = new Int32Array(4);
   const fd = native.udpOpen(address, port, mark, device, bufferBytes, info);
   if (fd < 0) throw new IoError("bind UDP socket", wishText(options), native.errnoName(fd));
-  return new UdpSocket(native, fd, info, offloadsOf(native, fd, options), device);
+  const offloads = offloadsOf(native, fd, options);
+  return new UdpSocket(native, fd, info, offloads, { device, mark });
 }
 
 /** Those of the wished offloads that the kernel has. */
@@ -119,6 +120,7 @@ export class UdpSocket {
   #fallbacks = 0;
   #refusedRun: RefusedRun | undefined;
   readonly #device: string;
+  #mark: number;
   #isClosed = false;
 
   constructor(
@@ -126,7 +128,7 @@ export class UdpSocket {
     fd: number,
     info: Int32Array,
     offloads: readonly UdpOffload[] = [],
-    device = "",
+    { device, mark } = { device: "", mark: 0 },
   ) {
     const [port = 0, family = 0, receiveBytes = 0, sendBytes = 0] = info;
     this.#native = native;
@@ -137,6 +139,7 @@ export class UdpSocket {
     this.sendBufferBytes = sendBytes;
     this.offloads = offloads;
     this.#device = device;
+    this.#mark = mark;
   }
 
   /**
@@ -147,6 +150,15 @@ export class UdpSocket {
     if (this.#device === "") return;
     const status = this.#native.udpBindDevice(this.fd, this.#device);
     if (status < 0) this.#count(this.#native.errnoName(status));
+  }
+
+  /** Sets the firewall mark of what is sent; why it could not, as the end of a sentence. */
+  setMark(mark: number): string | undefined {
+    if (mark === this.#mark) return undefined;
+    const status = this.#native.udpSetMark(this.fd, mark);
+    if (status < 0) return `the kernel refuses mark ${mark}: ${this.#native.errnoName(status)}`;
+    this.#mark = mark;
+    return undefined;
   }
 
   /** Runs that were taken apart because the kernel refused them. */

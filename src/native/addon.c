@@ -38,6 +38,7 @@ static const struct {
     {"processLock", process_lock},
     {"signalsLeave", signals_leave},
     {"processExec", process_exec},
+    {"udpSetMark", udp_set_mark},
 };
 
 NAPI_MODULE_INIT() {

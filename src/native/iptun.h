@@ -240,6 +240,7 @@ napi_value tun_write(napi_env env, napi_callback_info info);
 
 napi_value udp_open(napi_env env, napi_callback_info info);
 napi_value udp_bind_device(napi_env env, napi_callback_info info);
+napi_value udp_set_mark(napi_env env, napi_callback_info info);
 napi_value udp_offload(napi_env env, napi_callback_info info);
 napi_value udp_receive(napi_env env, napi_callback_info info);
 napi_value udp_send(napi_env env, napi_callback_info info);

@@ -181,6 +181,14 @@ napi_value udp_bind_device(napi_env env, napi_callback_info info) {
   return give_int(&call, result == -EPERM ? rebind_device(fd, device) : result);
 }
 
+napi_value udp_set_mark(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, "udpSetMark", 2);
+  int fd = take_int(&call, 0);
+  int32_t mark = take_int(&call, 1);
+  if (call.failed) return NULL;
+  return give_int(&call, set_int(fd, SOL_SOCKET, SO_MARK, mark));
+}
+
 /* --- Offloads. --- */
 
 /* Whether the kernel cuts a message on send (UDP_SEGMENT, Linux 4.18). Returns OFFLOAD_GSO, 0 where

@@ -7,6 +7,7 @@
 import { type Endpoint, endpointFrom } from "../../src/core/address.ts";
 import { messageBatch } from "../../src/core/batch.ts";
 import { TRANSMIT_QUEUE } from "../../src/core/constants.ts";
+import { keyBytes } from "../../src/core/keys.ts";
 import { admit } from "../../src/core/members.ts";
 import { DEFAULT_LIMITS, type PeerOptions, type TunnelOptions } from "../../src/core/options.ts";
 import { isNode, type Node, Peer, type Psk, type Session } from "../../src/core/peer.ts";
@@ -59,7 +60,7 @@ export function addPeer(
   };
   const peer = new Peer(options, state.limits, state, START);
   const isGroup = peer.kind !== "pair";
-  const key = options.keys[0] ?? state.crypto.random(32);
+  const key = keyBytes(options.keys)[0] ?? state.crypto.random(32);
   const psk = newPsk(key, peer, state.crypto, isGroup);
   peer.psks = [psk];
   state.psks.add(psk);

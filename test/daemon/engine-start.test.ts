@@ -1,5 +1,6 @@
 /** The engine's start message from a configuration. */
 import { describe, expect, it } from "vitest";
+import { keyBytes } from "../../src/core/keys.ts";
 import { formatEndpoint } from "../../src/core/prefix.ts";
 import { engineStart } from "../../src/daemon/engine-start.ts";
 import { config, peerConfig } from "./config.ts";
@@ -81,8 +82,9 @@ describe("the start message", () => {
     const [peer] = engineStart(config({ peers: [peerConfig({ keys })] }), CONTEXT).peers;
 
     expect(peer?.keys).toEqual(keys);
-    expect(peer?.keys.map((key) => key.buffer.byteLength)).toEqual([32, 32]);
-    expect(peer?.keys[0]?.buffer).not.toBe(memory.buffer);
+    const copies = keyBytes(peer?.keys ?? []);
+    expect(copies.map((key) => key.buffer.byteLength)).toEqual([32, 32]);
+    expect(copies[0]?.buffer).not.toBe(memory.buffer);
   });
 
   it.each([

@@ -9,6 +9,8 @@ export class FakeEngine implements EnginePort {
   start: EngineStart | undefined;
   /** Whether requests are answered at once, and a stop by `stopped`. */
   answers = true;
+  /** Why successive changes of the configuration are refused; undefined or none: they are not. */
+  readonly refusals: (string | undefined)[] = [];
   features = FEATURES;
   snapshot = tunnelSnapshot();
   sample: TunnelSample = { names: [], figures: new Float64Array(0) };
@@ -31,6 +33,9 @@ export class FakeEngine implements EnginePort {
       this.report({ kind: "sample", id: command.id, sample: this.sample });
     } else if (command.kind === "trace") {
       this.report({ kind: "trace", id: command.id, lines: [], suppressed: 0 });
+    } else if (command.kind === "reconfigure") {
+      const fault = this.refusals.shift();
+      this.report({ kind: "reconfigured", id: command.id, fault });
     } else if (command.kind === "stop") this.report({ kind: "stopped" });
   }
 

@@ -68,6 +68,12 @@ export class FakeUdp implements UdpPort {
   bindDevice(): void {
     this.#journal.push("udp.bindDevice");
   }
+  /** Why the kernel refuses a mark. */
+  markFault: string | undefined;
+  setMark(mark: number): string | undefined {
+    this.#journal.push(`udp.setMark(${mark})`);
+    return this.markFault;
+  }
   errorCounts(): Readonly<Record<string, number>> {
     return { ECONNREFUSED: 3 };
   }
@@ -211,6 +217,27 @@ export class FakeTunnel implements EngineTunnel {
   }
   setEndpoints(name: string, endpoints: unknown): void {
     this.applied.push({ setEndpoints: name, endpoints });
+  }
+  updatePeer(update: unknown): void {
+    this.applied.push({ updatePeer: update });
+  }
+  setLimits(limits: unknown): void {
+    this.applied.push({ setLimits: limits });
+  }
+  setInnerAddresses(addresses: unknown): void {
+    this.applied.push({ setInnerAddresses: addresses });
+  }
+  setMtu(mtu: number, pathMtu: unknown): void {
+    this.applied.push({ setMtu: mtu, pathMtu });
+  }
+  setCopyDscp(isCopied: boolean): void {
+    this.applied.push({ setCopyDscp: isCopied });
+  }
+  keepKeys(): void {
+    this.applied.push("keepKeys");
+  }
+  wipeKeys(): void {
+    this.applied.push("wipeKeys");
   }
   setOwnAddresses(addresses: unknown): void {
     this.applied.push({ setOwnAddresses: addresses });

@@ -54,23 +54,37 @@ describe("keys", () => {
     const key = new Uint8Array(32).fill(7);
     const start = startWith([key]);
 
-    const received = structuredClone(start, { transfer: keyBuffers(start) });
+    const received = structuredClone(start, { transfer: keyBuffers([key]) });
 
     expect(key.length).toBe(0);
     expect(received.peers[0]?.keys[0]).toEqual(new Uint8Array(32).fill(7));
   });
 
   it("of all peers are moved", () => {
-    const start = startWith([new Uint8Array(32), new Uint8Array(32)]);
+    expect(keyBuffers([new Uint8Array(32), new Uint8Array(32)])).toHaveLength(2);
+  });
 
-    expect(keyBuffers(start)).toHaveLength(2);
+  it("in a command are moved too, and a key that is only named needs no memory", () => {
+    const thread = new FakeThread();
+    const key = new Uint8Array(32);
+    const [peer] = startWith([key]).peers;
+    if (peer === undefined) throw new Error("no peer");
+    const keys = [{ fingerprint: "00112233" }, key];
+    const changes = [{ kind: "update-peer", peer: { ...peer, keys } }] as const;
+
+    enginePort(thread).post({ kind: "reconfigure", id: 1, mark: 0, changes, keys: "keep" });
+    enginePort(thread).post({ kind: "stop" });
+
+    expect(thread.transferred).toEqual([[key.buffer], []]);
   });
 });
 
 class FakeThread extends EventEmitter {
   readonly posted: Command[] = [];
-  postMessage(command: Command): void {
+  readonly transferred: (readonly ArrayBuffer[])[] = [];
+  postMessage(command: Command, transfer: readonly ArrayBuffer[]): void {
     this.posted.push(command);
+    this.transferred.push(transfer);
   }
 }
 

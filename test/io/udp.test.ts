@@ -296,6 +296,28 @@ describe("bindDevice", () => {
   });
 });
 
+describe("setMark", () => {
+  it("sets another mark once, and tells why the kernel refuses one", () => {
+    const asked: number[] = [];
+    const native = fakeNative({
+      udpOpen: () => 3,
+      udpSetMark: (_fd, mark) => {
+        asked.push(mark);
+        return mark === 9 ? errno("EPERM") : 0;
+      },
+    });
+    const socket = openUdp(native, { address: ANY, port: 5, mark: 7 });
+    expect([7, 8, 8, 9, 8].map((mark) => socket.setMark(mark))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      "the kernel refuses mark 9: EPERM",
+      undefined,
+    ]);
+    expect(asked).toEqual([8, 9]);
+  });
+});
+
 describe("openUdp's offloads", () => {
   it("are those of the wished that the kernel grants", () => {
     const asked: number[] = [];

@@ -307,10 +307,15 @@ export async function refusedOpens() {
     tooLong: native.errnoName(native.udpBindDevice(bound, "sixteen-bytes-xy")),
     closed: native.errnoName(native.udpBindDevice(9_999, "lo")),
   };
+  const remarked = {
+    other: native.udpSetMark(marked, 8),
+    none: native.udpSetMark(marked, 0),
+    closed: native.errnoName(native.udpSetMark(9_999, 8)),
+  };
   native.close(bound);
   native.close(marked);
   close(first);
-  return { ...facts, bound: bound >= 0, marked: marked >= 0, rebound };
+  return { ...facts, bound: bound >= 0, marked: marked >= 0, rebound, remarked };
 }
 
 /** A full send buffer stops the batch with EAGAIN at the row that did not fit and all after it. */

@@ -57,6 +57,10 @@ describe("udpOpen", () => {
       closed: "EBADF",
     });
   });
+
+  it("takes another mark, or none", () => {
+    expect(facts.refusedOpens.remarked).toEqual({ other: 0, none: 0, closed: "EBADF" });
+  });
 });
 
 describe("udpReceive", () => {

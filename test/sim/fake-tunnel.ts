@@ -142,6 +142,13 @@ export class FakeTunnel implements TunnelLike {
 
   addPeer(): void {}
   removePeer(): void {}
+  updatePeer(): void {}
+  keepKeys(): void {}
+  wipeKeys(): void {}
+  setLimits(): void {}
+  setInnerAddresses(): void {}
+  setMtu(): void {}
+  setCopyDscp(): void {}
   setEndpoints(): void {}
   rekey(): void {}
   close(): void {}
