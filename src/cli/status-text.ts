@@ -6,6 +6,7 @@
 import { DROP_REASONS } from "../core/drop-reason.ts";
 import { offloadText } from "../daemon/offloads.ts";
 import type { PeerStatus, StatusDocument } from "../daemon/status.ts";
+import { keyRow } from "./key-text.ts";
 import { ageText, bytesText, columns, countText, rateText } from "./layout.ts";
 
 type Row = readonly string[];
@@ -83,7 +84,7 @@ function peerBlock(peer: PeerStatus): string {
     ["handshakes", handshakeText(peer)],
     ["keepalives", `${counters.keepalivesSent} sent, ${counters.keepalivesReceived} received`],
     ...addressRows(peer),
-    [peer.fingerprints.length === 1 ? "key" : "keys", peer.fingerprints.join(", ")],
+    keyRow(peer),
   ];
   if (peer.pacing !== null) rows.push(["rate", pacingText(peer.pacing)]);
   if (peer.waitingPackets > 0) rows.push(["waiting", countText(peer.waitingPackets, "packet")]);
@@ -93,10 +94,7 @@ function peerBlock(peer: PeerStatus): string {
 /** A group's own entry; its nodes follow it. */
 function groupBlock(group: PeerStatus): string {
   const { counters } = group;
-  const rows: Row[] = [
-    ["allowed ips", group.allowedIps.join(", ")],
-    [group.fingerprints.length === 1 ? "key" : "keys", group.fingerprints.join(", ")],
-  ];
+  const rows: Row[] = [["allowed ips", group.allowedIps.join(", ")], keyRow(group)];
   if (counters.sessions > 0) {
     const traffic = `${trafficText(counters.inboundPackets, counters.inboundBytes)} in`;
     rows.push(["nodes gone", `${countText(counters.sessions, "session")}, ${traffic}`]);

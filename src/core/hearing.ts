@@ -86,6 +86,7 @@ export class Hearing {
     const isConfirming = !session.isConfirmed;
     if (isConfirming) confirmSession(state, session, now);
     session.heardAt ??= now;
+    session.psk.use.heardAt = now;
     if (peer.confirming?.session === session) {
       peer.confirming = undefined;
       peer.timers.clear("confirm");

@@ -207,6 +207,24 @@ export interface SessionSnapshot {
   readonly received: number;
 }
 
+/** A key of a peer, and what it is needed for as far as this side has seen since its start. */
+export interface KeySnapshot {
+  readonly fingerprint: string;
+  /**
+   * "first": this side starts with it. "in-use": a session is under it. "peer-starts": the other side, or a site,
+   * last started with it. "first-unproven": the other side was not heard under the first key. "unknown": the other
+   * side started with none. "removable": it can be removed here.
+   */
+  readonly use: "first" | "in-use" | "peer-starts" | "first-unproven" | "unknown" | "removable";
+  /** Milliseconds since this side, and the other, last started a session with it that was confirmed; undefined: not yet. */
+  readonly startedMs: number | undefined;
+  readonly peerStartedMs: number | undefined;
+  /** Milliseconds since something sealed under it was heard. */
+  readonly heardMs: number | undefined;
+  /** Of a group's key: sites that started with it last, whether they are there or not. */
+  readonly sites: number | undefined;
+}
+
 /** Milliseconds, of the last 64 short probes to the endpoint in use. */
 export interface RoundTripSnapshot {
   /** As in RFC 6298 §2. */
@@ -250,6 +268,8 @@ export interface PeerSnapshot {
   readonly endpoint: PlainEndpoint | undefined;
   readonly isEndpointConfigured: boolean;
   readonly fingerprints: readonly string[];
+  /** In the order of the configuration; of a node its own. */
+  readonly keys: readonly KeySnapshot[];
   readonly sessions: readonly SessionSnapshot[];
   /** Milliseconds since the last authenticated datagram; undefined: none yet. */
   readonly silentMs: number | undefined;

@@ -6,6 +6,7 @@
 import { FLOORS_PER_GROUP, FLOORS_PER_PAIR } from "./constants.ts";
 import type { HandshakeCrypto } from "./crypto.ts";
 import { Floors } from "./floors.ts";
+import { KeyUse } from "./key-use.ts";
 import { deriveKeyRing, type KeyRing } from "./keys.ts";
 import { SeenInits } from "./seen-inits.ts";
 
@@ -14,6 +15,7 @@ export interface PskOf<Owner> {
   readonly peer: Owner;
   readonly seen: SeenInits;
   readonly floors: Floors;
+  readonly use: KeyUse;
 }
 
 /** Derives the sub-keys of `key` (32 bytes), which stays the caller's to wipe. */
@@ -24,7 +26,8 @@ export function newPsk<Owner>(
   isGroup = false,
 ): PskOf<Owner> {
   const floors = new Floors(isGroup ? FLOORS_PER_GROUP : FLOORS_PER_PAIR);
-  return { ring: deriveKeyRing(crypto, key, isGroup), peer, seen: new SeenInits(), floors };
+  const ring = deriveKeyRing(crypto, key, isGroup);
+  return { ring, peer, seen: new SeenInits(), floors, use: new KeyUse() };
 }
 
 /** All keys by the hint that an INIT carries. BOUNDED by the configuration. */

@@ -109,7 +109,10 @@ export function confirmSession(state: State, session: Session, now: Instant): vo
   peer.lastHandshakeAt = now;
   peer.counters.sessions += 1;
   peer.remote = { mtu: session.node.mtu, keepaliveSeconds: session.node.keepaliveSeconds };
-  if (!session.isInitiator) {
+  if (session.isInitiator) {
+    psk.use.started(now);
+  } else {
+    psk.use.peerStarted(peer.kind === "node" ? session.node.nodeId : undefined, now);
     psk.floors.confirm(session.node.nodeId, session.stamp);
     leaveHalfOpen(state, session);
     const losers = peer.halfOpen.filter((s) => isSameNode(s, session) && s.stamp < session.stamp);

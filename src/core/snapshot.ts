@@ -2,6 +2,7 @@
 
 import { REJECT_AFTER_MS } from "./constants.ts";
 import { plainEndpoint } from "./endpoints.ts";
+import { keySnapshots } from "./key-snapshot.ts";
 import { everyPeer } from "./members.ts";
 import type { PeerSnapshot, SessionSnapshot, TunnelSnapshot } from "./options.ts";
 import type { Peer, Session } from "./peer.ts";
@@ -31,6 +32,7 @@ function peerSnapshot(peer: Peer, now: Instant): PeerSnapshot {
     endpoint: endpoint === undefined ? undefined : plainEndpoint(endpoint),
     isEndpointConfigured: peer.hasConfiguredEndpoint,
     fingerprints: peer.psks.map((psk) => psk.ring.fingerprint),
+    keys: keySnapshots(peer, now),
     sessions: sessionSnapshots(peer, now),
     silentMs: since(peer.lastHeardAt, now),
     handshakeAgeMs: since(peer.lastHandshakeAt, now),

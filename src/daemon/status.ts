@@ -7,6 +7,7 @@
 import type { Config, HostPort } from "../config/config.ts";
 import type { DropCounters } from "../core/drop-reason.ts";
 import type {
+  KeySnapshot,
   PacingSnapshot,
   PeerCounters,
   PeerSnapshot,
@@ -31,6 +32,19 @@ export interface SessionStatus {
   /** Datagrams sealed, and highest counter opened. */
   readonly sent: number;
   readonly received: number;
+}
+
+/** A key of a peer; ages in seconds, null: not since the start of this process. */
+export interface KeyStatus {
+  readonly fingerprint: string;
+  /** What it is needed for; "removable": for nothing. */
+  readonly use: KeySnapshot["use"];
+  /** Since this side, and the other, last started a confirmed session with it; since it was last heard. */
+  readonly startedSeconds: number | null;
+  readonly peerStartedSeconds: number | null;
+  readonly heardSeconds: number | null;
+  /** Of a group's key: sites that started with it last, there or not. */
+  readonly sites: number | null;
 }
 
 /** Of the last 64 s in which packets flowed; null: not known. */
@@ -59,6 +73,8 @@ export interface PeerStatus {
   readonly addresses: readonly string[];
   readonly refusedClaims: number;
   readonly fingerprints: readonly string[];
+  /** In the order of the configuration; of a node its own. */
+  readonly keys: readonly KeyStatus[];
   readonly sessions: readonly SessionStatus[];
   /** Seconds since the last authenticated datagram; null: none yet. */
   readonly silentSeconds: number | null;
@@ -190,6 +206,7 @@ function peerStatus(peer: PeerSnapshot, input: StatusInput): PeerStatus {
     addresses: peer.addresses.map(({ bytes }) => formatAddress(bytes)),
     refusedClaims: peer.refusedClaims,
     fingerprints: peer.fingerprints,
+    keys: peer.keys.map(keyStatus),
     sessions: peer.sessions.map(sessionStatus),
     silentSeconds: secondsOrNull(peer.silentMs),
     handshakeAgeSeconds: secondsOrNull(peer.handshakeAgeMs),
@@ -202,6 +219,17 @@ function peerStatus(peer: PeerSnapshot, input: StatusInput): PeerStatus {
     pacing: peer.pacing ?? null,
     waitingPackets: peer.waitingPackets,
     counters: peer.counters,
+  };
+}
+
+function keyStatus(key: KeySnapshot): KeyStatus {
+  return {
+    fingerprint: key.fingerprint,
+    use: key.use,
+    startedSeconds: secondsOrNull(key.startedMs),
+    peerStartedSeconds: secondsOrNull(key.peerStartedMs),
+    heardSeconds: secondsOrNull(key.heardMs),
+    sites: key.sites ?? null,
   };
 }
 

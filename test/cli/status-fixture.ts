@@ -2,7 +2,20 @@
  * A status document as a daemon gives it.
  */
 import { dropCounters } from "../../src/core/drop-reason.ts";
-import type { PeerStatus, StatusDocument } from "../../src/daemon/status.ts";
+import type { KeyStatus, PeerStatus, StatusDocument } from "../../src/daemon/status.ts";
+
+/** The only key of a peer, changed as given. */
+export function keyStatus(changes: Partial<KeyStatus> = {}): KeyStatus {
+  return {
+    fingerprint: "0badc0de",
+    use: "first",
+    startedSeconds: 12.5,
+    peerStartedSeconds: 130,
+    heardSeconds: 1.5,
+    sites: null,
+    ...changes,
+  };
+}
 
 /** A peer that is up, changed as given. */
 export function peerStatus(changes: Partial<PeerStatus> = {}): PeerStatus {
@@ -16,6 +29,7 @@ export function peerStatus(changes: Partial<PeerStatus> = {}): PeerStatus {
     addresses: [],
     refusedClaims: 0,
     fingerprints: ["0badc0de"],
+    keys: [keyStatus()],
     sessions: [
       {
         slot: "previous",

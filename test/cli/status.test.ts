@@ -11,7 +11,7 @@ import { DROP_REASONS, dropCounters } from "../../src/core/drop-reason.ts";
 import type { StatusDocument } from "../../src/daemon/status.ts";
 import { ConfigFiles } from "../config/config-files.ts";
 import { FakeTerminal } from "./fake-terminal.ts";
-import { peerStatus, statusDocument } from "./status-fixture.ts";
+import { keyStatus, peerStatus, statusDocument } from "./status-fixture.ts";
 
 describe("status text", () => {
   it("says the interface and the peer", () => {
@@ -93,6 +93,10 @@ peer b
       allowedIps: [],
       waitingPackets: 2,
       fingerprints: ["00000001", "00000002"],
+      keys: [
+        keyStatus({ fingerprint: "00000001", startedSeconds: null, peerStartedSeconds: null }),
+        keyStatus({ fingerprint: "00000002", use: "first-unproven", heardSeconds: null }),
+      ],
       quality: {
         roundTripMs: null,
         minRoundTripMs: null,
@@ -113,7 +117,7 @@ peer b
       "  loss         not known yet",
       "  handshakes   4 started, 5 answered, 6 sessions, 1 endpoint move",
       "  allowed ips  none",
-      "  keys         00000001, 00000002",
+      "  keys         00000001 not used yet, 00000002 not yet: b was not heard under the first key",
       "  waiting      2 packets",
     ]) {
       expect(text.split("\n")).toContain(line);

@@ -39,6 +39,16 @@ export function peerSnapshot(changes: Partial<PeerSnapshot> = {}): PeerSnapshot 
     endpoint: { address: mapAddress(Uint8Array.of(192, 0, 2, 2)), port: 1194, scope: 0 },
     isEndpointConfigured: true,
     fingerprints: ["8d493a44"],
+    keys: [
+      {
+        fingerprint: "8d493a44",
+        use: "first",
+        startedMs: 20_351,
+        peerStartedMs: undefined,
+        heardMs: 1_250,
+        sites: undefined,
+      },
+    ],
     sessions: [
       {
         slot: "current",

@@ -69,6 +69,16 @@ describe("the status document", () => {
       configuredEndpoints: ["192.0.2.2:1194"],
       allowedIps: ["10.9.0.0/16", "fd01::/64"],
       fingerprints: ["8d493a44"],
+      keys: [
+        {
+          fingerprint: "8d493a44",
+          use: "first",
+          startedSeconds: 20.4,
+          peerStartedSeconds: null,
+          heardSeconds: 1.3,
+          sites: null,
+        },
+      ],
       silentSeconds: 1.3,
       handshakeAgeSeconds: 20.4,
       sessions: [{ slot: "current", ageSeconds: 20.3, sent: 13, received: 10 }],
