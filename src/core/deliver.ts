@@ -19,6 +19,7 @@ import {
 import { Joiner } from "./join.ts";
 import { clampMss, mayBeSyn } from "./mss.ts";
 import type { Peer } from "./peer.ts";
+import { RefusedAddress } from "./refused-address.ts";
 import { drop, type State } from "./state.ts";
 import { type Instant, NEVER } from "./time.ts";
 import { PARTIAL_CHECKSUM_BIT, viewOf } from "./wire.ts";
@@ -151,7 +152,11 @@ export class Deliverer {
     if (peer === this.#lastOwner && this.#isLastSource(family, offset)) return undefined;
     const source = offset + (family === 4 ? IPV4_SOURCE : IPV6_SOURCE);
     const reason = mayBring(this.#state, peer, family, this.#arena, source, this.#now);
-    if (reason !== undefined) return reason;
+    if (reason !== undefined) {
+      peer.refusedSource ??= new RefusedAddress();
+      peer.refusedSource.note(reason, family, this.#arena, source);
+      return reason;
+    }
     this.#lastOwner = peer;
     this.#lastOwnerOffset = offset;
     return undefined;

@@ -4,7 +4,7 @@
  * All of it is plain data that survives structured cloning, because the core runs in a worker and the
  * control side in the main thread. Key bytes go in and never come out; outward a key is its fingerprint.
  */
-import type { DropCounters } from "./drop-reason.ts";
+import type { DropCounters, DropReason } from "./drop-reason.ts";
 import type { Prefix } from "./prefix.ts";
 
 /** How a peer's endpoint may move, PROTOCOL rule 12. */
@@ -254,6 +254,21 @@ export interface PacingSnapshot {
   readonly marked: number;
 }
 
+/** Packets that were refused for an inner address. */
+export interface RefusedSnapshot {
+  /** The last of them, 4 or 16 bytes, and what it was refused for. */
+  readonly address: Uint8Array;
+  readonly reason: DropReason;
+  readonly packets: number;
+}
+
+/** Handshakes under way. */
+export interface AttemptSnapshot {
+  readonly ageMs: number;
+  /** INITs sent; none of them has led to a session. */
+  readonly tries: number;
+}
+
 export interface PeerSnapshot {
   readonly name: string;
   /** "node": of the group that its name begins with. */
@@ -262,6 +277,12 @@ export interface PeerSnapshot {
   readonly addresses: readonly Prefix[];
   /** Packets of a node that were refused because another holds their source. */
   readonly refusedClaims: number;
+  /** Its packets whose inner source it may not send from; undefined: none. */
+  readonly refusedSource: RefusedSnapshot | undefined;
+  /** undefined: no handshake is under way. */
+  readonly attempt: AttemptSnapshot | undefined;
+  /** Configured here: 0 is none. */
+  readonly keepaliveSeconds: number;
   /** "up": a confirmed session younger than 180 s; "connecting": a handshake is under way; "idle": neither. */
   readonly state: "up" | "connecting" | "idle";
   /** The address in use, or the first configured one while none is. */
@@ -305,6 +326,8 @@ export interface TunnelSample {
 export interface TunnelSnapshot {
   readonly peers: readonly PeerSnapshot[];
   readonly drops: Readonly<DropCounters>;
+  /** Packets for an inner destination that no peer has; undefined: none. */
+  readonly refusedDestination: RefusedSnapshot | undefined;
   /** Diffie-Hellman computations made on behalf of received messages. */
   readonly handshakeComputations: number;
   /** The busiest of the tracked sources, at most 16. */

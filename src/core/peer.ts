@@ -24,6 +24,7 @@ import type { Prefix } from "./prefix.ts";
 import { Probes, RoundTrip } from "./probes.ts";
 import type { PskOf } from "./psk.ts";
 import { LinkQuality } from "./quality.ts";
+import type { RefusedAddress } from "./refused-address.ts";
 import type { SessionOf } from "./session.ts";
 import type { Instant } from "./time.ts";
 import { SECOND_MS } from "./time.ts";
@@ -135,6 +136,8 @@ export class Peer implements Sleeper {
   handshakeBudget: TokenBucket;
   /** Handshakes that are looked at although their source's bucket is empty. */
   reservedLane: TokenBucket;
+  /** Packets from sources that it may not send from; undefined: none yet. */
+  refusedSource: RefusedAddress | undefined;
   /** Whether a confirmed session was reported and its end was not. */
   isUp = false;
   /** Minus infinity before the first time. Always a number, so that writing it allocates nothing. */

@@ -136,10 +136,7 @@ export class Sender {
       family === 4 ? routes.lookup4(arena, destination) : routes.lookup6(arena, destination);
     const peer =
       owner?.group === undefined ? owner : holderOf(owner.group, family, arena, destination);
-    if (peer === undefined) {
-      const isMulticast = isMulticastAddress(arena[destination] ?? 0, family);
-      return isMulticast ? "multicast" : this.#reject("no_peer", base, now);
-    }
+    if (peer === undefined) return this.#refuseDestination(family, destination, base, now);
     const hops = this.#nesting.hopsFor(peer, family, offset, length);
     if (typeof hops === "string") return hops;
     // Written out: V8 inlines only so much into one function, and a call more costs 10 ns here.
@@ -160,6 +157,14 @@ export class Sender {
     if (peer.pacer !== undefined && !this.#isPaced) return this.#pace(peer, isInParts, base, now);
     if (isInParts) return this.#sendParts(peer, base, now);
     return this.#addSealRow(peer, base, now);
+  }
+
+  /** Step 2 without a peer. */
+  #refuseDestination(family: 4 | 6, destination: number, base: number, now: Instant): DropReason {
+    const { arena } = this.#packets;
+    if (isMulticastAddress(arena[destination] ?? 0, family)) return "multicast";
+    this.#state.refusedDestination.note("no_peer", family, arena, destination);
+    return this.#reject("no_peer", base, now);
   }
 
   #cutSmaller(peer: Peer, base: number): boolean {

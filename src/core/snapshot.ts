@@ -14,6 +14,7 @@ export function snapshotOf(state: State, now: Instant): TunnelSnapshot {
   return {
     peers: Array.from(everyPeer(state), (peer) => peerSnapshot(peer, now)),
     drops: { ...state.drops },
+    refusedDestination: state.refusedDestination.snapshot(),
     handshakeComputations: state.handshakeComputations,
     sources: state.sources.snapshot(),
     sessions: state.sessions.size,
@@ -21,13 +22,16 @@ export function snapshotOf(state: State, now: Instant): TunnelSnapshot {
 }
 
 function peerSnapshot(peer: Peer, now: Instant): PeerSnapshot {
-  const { remote } = peer;
+  const { remote, attempt } = peer;
   const endpoint = peer.endpoint ?? peer.configured[0];
   return {
     name: peer.name,
     kind: peer.kind,
     addresses: [...(peer.membership?.addresses ?? [])],
     refusedClaims: peer.membership?.refusedClaims ?? 0,
+    refusedSource: peer.refusedSource?.snapshot(),
+    attempt: attempt && { ageMs: now - attempt.startedAt, tries: attempt.tries },
+    keepaliveSeconds: peer.keepaliveSeconds,
     state: stateOf(peer, now),
     endpoint: endpoint === undefined ? undefined : plainEndpoint(endpoint),
     isEndpointConfigured: peer.hasConfiguredEndpoint,

@@ -20,6 +20,7 @@ import type { LimitOptions, OffloadOptions, TunnelOptions } from "./options.ts";
 import type { PacedTotal } from "./pacing.ts";
 import type { PathMtuState, Peer, Pending, Psk, Session } from "./peer.ts";
 import { PskTable } from "./psk.ts";
+import { RefusedAddress } from "./refused-address.ts";
 import { RouteTable } from "./routes.ts";
 import { Strangers } from "./strangers.ts";
 import type { Instant } from "./time.ts";
@@ -53,6 +54,8 @@ export interface State {
   limits: LimitOptions;
   readonly offloads: OffloadOptions;
   readonly drops: DropCounters;
+  /** Packets from the device for which there is no peer. */
+  readonly refusedDestination: RefusedAddress;
   /** Genuine INITs that wait for a later turn, oldest first. BOUNDED: DEFERRED_INITS. */
   readonly deferred: Received[];
   /** When the first of them was put off. */
@@ -118,6 +121,7 @@ export function newState(
     innerAddresses: options.innerAddresses ?? [],
     limits,
     drops: dropCounters(),
+    refusedDestination: new RefusedAddress(),
     deferred: [],
     deferredSince: now,
     handshakeWork: 0,

@@ -41,6 +41,7 @@ import { Repeats, type StartTimer } from "./repeats.ts";
 import { Reports } from "./reports.ts";
 import { Resolver } from "./resolver.ts";
 import { type StatusDocument, statusDocument } from "./status.ts";
+import { StrangerList } from "./stranger-list.ts";
 import type { Sysctl } from "./sysctl.ts";
 
 /** Milliseconds between two fetches of packet lines, at debug level. */
@@ -86,6 +87,7 @@ export class ControlSide {
   readonly #log: Log;
   readonly #environment: ControlEnvironment;
   readonly #reports: Reports;
+  readonly #strangers = new StrangerList();
   readonly #links: LinkWatch;
   readonly #resolver: Resolver;
   readonly #host: HostChanges;
@@ -201,6 +203,7 @@ export class ControlSide {
       link,
       host: this.#host.status(),
       rates: (peer) => this.#history.rates(peer),
+      strangers: this.#strangers.status(nowMs()),
     });
   }
 
@@ -362,6 +365,7 @@ export class ControlSide {
 
   #event(event: TunnelEvent): void {
     this.#reports.event(event);
+    this.#strangers.event(event, this.#environment.nowMs());
     this.#mtus.event(event);
     if (event.kind === "unanswered" || event.kind === "dead") this.#resolver.refresh(event.peer);
   }

@@ -5,14 +5,16 @@
  * key appears as its fingerprint. Fields are only ever added, because scripts read it.
  */
 import type { Config, HostPort } from "../config/config.ts";
-import type { DropCounters } from "../core/drop-reason.ts";
+import type { DropCounters, DropReason } from "../core/drop-reason.ts";
 import type {
+  AttemptSnapshot,
   KeySnapshot,
   PacingSnapshot,
   PeerCounters,
   PeerSnapshot,
   PlainEndpoint,
   QualitySnapshot,
+  RefusedSnapshot,
   SessionSnapshot,
   SourceSnapshot,
   TunnelSnapshot,
@@ -22,6 +24,7 @@ import type { EngineCounters, EngineFeatures } from "../engine/messages.ts";
 import type { Rates } from "./history.ts";
 import { addressText } from "./network-plan.ts";
 import { type OffloadState, offloadState } from "./offloads.ts";
+import type { StrangerStatus } from "./stranger-list.ts";
 
 export interface SessionStatus {
   readonly slot: SessionSnapshot["slot"];
@@ -59,6 +62,14 @@ export interface QualityStatus {
   readonly inboundLoss: number | null;
 }
 
+/** Packets that were refused for an inner address. */
+export interface RefusedStatus {
+  /** The last of them. */
+  readonly address: string;
+  readonly reason: DropReason;
+  readonly packets: number;
+}
+
 export interface PeerStatus {
   readonly name: string;
   /** "node": a site that the group its name begins with has learned. */
@@ -72,6 +83,10 @@ export interface PeerStatus {
   /** Inner addresses that a node holds, and its packets refused because another node holds their source. */
   readonly addresses: readonly string[];
   readonly refusedClaims: number;
+  /** Packets of the peer from inner sources that it may not send from; null: none. */
+  readonly refusedSource: RefusedStatus | null;
+  /** Handshakes under way; null: none is. */
+  readonly attempt: { readonly tries: number; readonly ageSeconds: number } | null;
   readonly fingerprints: readonly string[];
   /** In the order of the configuration; of a node its own. */
   readonly keys: readonly KeyStatus[];
@@ -83,6 +98,8 @@ export interface PeerStatus {
   /** Bytes of the largest inner packet for the peer, and of the outer packet that its path is known to carry. */
   readonly mtu: number;
   readonly pathMtu: number | null;
+  /** Configured here, and on the other side as its handshake said; 0: none. */
+  readonly keepaliveSeconds: number;
   readonly remoteKeepaliveSeconds: number | null;
   readonly quality: QualityStatus;
   /** Over the last second; null: not known, or a group's own entry. */
@@ -118,6 +135,10 @@ export interface StatusDocument {
   readonly peers: readonly PeerStatus[];
   readonly sessions: number;
   readonly drops: Readonly<DropCounters>;
+  /** Packets for an inner destination that no peer has; null: none. */
+  readonly refusedDestination: RefusedStatus | null;
+  /** The last whose handshakes no key here opened. */
+  readonly strangers: readonly StrangerStatus[];
   /** Diffie-Hellman computations made on behalf of received messages. */
   readonly handshakeComputations: number;
   readonly sources: readonly SourceStatus[];
@@ -153,6 +174,7 @@ export interface StatusInput {
   /** The device's own state. */
   readonly link: LinkState;
   readonly host: HostStatus;
+  readonly strangers: readonly StrangerStatus[];
   readonly snapshot: TunnelSnapshot;
   readonly counters: EngineCounters;
   readonly rates: (peer: string) => Rates | undefined;
@@ -179,6 +201,8 @@ export function statusDocument(input: StatusInput): StatusDocument {
     peers: snapshot.peers.map((peer) => peerStatus(peer, input)),
     sessions: snapshot.sessions,
     drops: snapshot.drops,
+    refusedDestination: refusedStatus(snapshot.refusedDestination),
+    strangers: input.strangers,
     handshakeComputations: snapshot.handshakeComputations,
     sources: snapshot.sources.flatMap(sourceStatus),
     engine: counters,
@@ -205,6 +229,8 @@ function peerStatus(peer: PeerSnapshot, input: StatusInput): PeerStatus {
     allowedIps: config?.allowedIps.map(formatPrefix) ?? [],
     addresses: peer.addresses.map(({ bytes }) => formatAddress(bytes)),
     refusedClaims: peer.refusedClaims,
+    refusedSource: refusedStatus(peer.refusedSource),
+    attempt: attemptStatus(peer.attempt),
     fingerprints: peer.fingerprints,
     keys: peer.keys.map(keyStatus),
     sessions: peer.sessions.map(sessionStatus),
@@ -213,6 +239,7 @@ function peerStatus(peer: PeerSnapshot, input: StatusInput): PeerStatus {
     remoteMtu: peer.remoteMtu ?? null,
     mtu: peer.mtu,
     pathMtu: peer.pathMtu ?? null,
+    keepaliveSeconds: peer.keepaliveSeconds,
     remoteKeepaliveSeconds: peer.remoteKeepaliveSeconds ?? null,
     quality: qualityStatus(peer.quality),
     rates: ratesStatus(input.rates(peer.name)),
@@ -231,6 +258,16 @@ function keyStatus(key: KeySnapshot): KeyStatus {
     heardSeconds: secondsOrNull(key.heardMs),
     sites: key.sites ?? null,
   };
+}
+
+function refusedStatus(refused: RefusedSnapshot | undefined): RefusedStatus | null {
+  return refused === undefined ? null : { ...refused, address: formatAddress(refused.address) };
+}
+
+function attemptStatus(attempt: AttemptSnapshot | undefined): PeerStatus["attempt"] {
+  return attempt === undefined
+    ? null
+    : { tries: attempt.tries, ageSeconds: seconds(attempt.ageMs) };
 }
 
 function qualityStatus(quality: QualitySnapshot): QualityStatus {

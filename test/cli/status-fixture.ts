@@ -28,6 +28,8 @@ export function peerStatus(changes: Partial<PeerStatus> = {}): PeerStatus {
     allowedIps: ["10.1.0.0/16"],
     addresses: [],
     refusedClaims: 0,
+    refusedSource: null,
+    attempt: null,
     fingerprints: ["0badc0de"],
     keys: [keyStatus()],
     sessions: [
@@ -53,6 +55,7 @@ export function peerStatus(changes: Partial<PeerStatus> = {}): PeerStatus {
     remoteMtu: 1420,
     mtu: 1440,
     pathMtu: 1500,
+    keepaliveSeconds: 0,
     remoteKeepaliveSeconds: 0,
     waitingPackets: 0,
     quality: {
@@ -114,6 +117,8 @@ export function statusDocument(
     peers,
     sessions: 1,
     drops: dropCounters(),
+    refusedDestination: null,
+    strangers: [],
     handshakeComputations: 5,
     sources: [],
     engine: {

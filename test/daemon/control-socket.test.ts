@@ -215,6 +215,7 @@ const DOCUMENT: StatusDocument = statusDocument({
   features: FEATURES,
   link: { isUp: true, mtu: 1420 },
   host: { defaultRoute: null, firewall: "off" },
+  strangers: [],
   snapshot: tunnelSnapshot(),
   counters: COUNTERS,
   rates: () => undefined,

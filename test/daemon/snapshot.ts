@@ -35,6 +35,9 @@ export function peerSnapshot(changes: Partial<PeerSnapshot> = {}): PeerSnapshot 
     kind: "pair",
     addresses: [],
     refusedClaims: 0,
+    refusedSource: undefined,
+    attempt: undefined,
+    keepaliveSeconds: 0,
     state: "up",
     endpoint: { address: mapAddress(Uint8Array.of(192, 0, 2, 2)), port: 1194, scope: 0 },
     isEndpointConfigured: true,
@@ -94,6 +97,7 @@ export function tunnelSnapshot(changes: Partial<TunnelSnapshot> = {}): TunnelSna
   return {
     peers: [peerSnapshot()],
     drops: dropCounters(),
+    refusedDestination: undefined,
     handshakeComputations: 1,
     sources: [],
     sessions: 1,

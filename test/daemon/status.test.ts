@@ -146,6 +146,36 @@ describe("the status document", () => {
     ]);
   });
 
+  it("tells which addresses packets were refused for, who a stranger was, and of an attempt", () => {
+    const refusedSource = {
+      address: Uint8Array.of(192, 168, 9, 7),
+      reason: "inner_source",
+      packets: 4,
+    } as const;
+    const peer = peerSnapshot({ refusedSource, attempt: { ageMs: 4_040, tries: 3 } });
+    const refusedDestination = {
+      address: Uint8Array.of(10, 9, 0, 1),
+      reason: "no_peer",
+      packets: 5,
+    } as const;
+    const stranger = {
+      source: "192.0.2.9:1194",
+      reason: "bad_mac",
+      reports: 2,
+      ageSeconds: 3,
+    } as const;
+    const snapshot = tunnelSnapshot({ peers: [peer], refusedDestination });
+
+    const document = statusDocument(input({ snapshot, strangers: [stranger] }));
+
+    expect(document.strangers).toEqual([stranger]);
+    expect(document.refusedDestination).toEqual({ ...refusedDestination, address: "10.9.0.1" });
+    expect(document.peers[0]).toMatchObject({
+      refusedSource: { ...refusedSource, address: "192.168.9.7" },
+      attempt: { tries: 3, ageSeconds: 4 },
+    });
+  });
+
   it("lists no source that was only charged, as a genuine peer is for its first handshake", () => {
     const sources = [{ address: mapAddress(Uint8Array.of(192, 0, 2, 9)), charged: 19, refused: 0 }];
 
@@ -187,6 +217,7 @@ function input(changes: Partial<StatusInput> = {}): StatusInput {
     features: FEATURES,
     link: { isUp: true, mtu: 1420 },
     host: { defaultRoute: null, firewall: "off" },
+    strangers: [],
     snapshot: tunnelSnapshot(),
     counters: COUNTERS,
     rates: () => undefined,

@@ -259,7 +259,14 @@ export class FakeTunnel implements EngineTunnel {
     this.isWiped = true;
   }
   snapshot(): TunnelSnapshot {
-    return { peers: [], drops: dropCounters(), handshakeComputations: 0, sources: [], sessions: 0 };
+    return {
+      peers: [],
+      drops: dropCounters(),
+      refusedDestination: undefined,
+      handshakeComputations: 0,
+      sources: [],
+      sessions: 0,
+    };
   }
   sample(): TunnelSample {
     return { names: ["b"], figures: Float64Array.of(1, 2, 3, 0.5, Number.NaN) };

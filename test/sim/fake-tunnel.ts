@@ -137,7 +137,14 @@ export class FakeTunnel implements TunnelLike {
   }
 
   snapshot(): TunnelSnapshot {
-    return { peers: [], drops: this.#drops, handshakeComputations: 0, sources: [], sessions: 0 };
+    return {
+      peers: [],
+      drops: this.#drops,
+      refusedDestination: undefined,
+      handshakeComputations: 0,
+      sources: [],
+      sessions: 0,
+    };
   }
 
   addPeer(): void {}

@@ -253,6 +253,7 @@ const DOCUMENT = statusDocument({
   link: { isUp: true, mtu: 1420 },
   host: { defaultRoute: null, firewall: "off" },
   rates: () => undefined,
+  strangers: [],
 });
 
 function requestOf(reader: Reader): string {
