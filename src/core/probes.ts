@@ -2,7 +2,8 @@
  * Own probes whose answer is awaited, and the round-trip time that the answers tell.
  *
  * An answer names its probe by id and size (frames 0x04, 0x05); the session's key vouches for it. Times are
- * those of the turns that sent and received, so a turn's length is in them.
+ * those of the turns that sent and received, so a turn's length is in them. A turn's time is later than its first
+ * batch of datagrams, so no answer in that one seems quicker than it was.
  */
 import { type Endpoint, isSameRemote } from "./address.ts";
 import { PROBES_AWAITED } from "./constants.ts";

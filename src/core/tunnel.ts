@@ -5,6 +5,7 @@
  * until 0, sending `outgoing` each time; fill `datagrams`, `handleDatagrams`, write `delivered`,
  * `pollTransmit` until 0; fill `packets`, `handlePackets`, send `outgoing`, write `replies`, and so on
  * until `packets` is empty; `pollTransmit` until 0; then `nextTimeout` and `pollEvent` until undefined.
+ * `datagrams` may be filled before all this: no other call touches its rows.
  * The trap: waiting packets are sent through the `packets` batch, so its rows must be handled before
  * `pollTransmit`.
  */

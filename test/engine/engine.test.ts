@@ -16,7 +16,7 @@ import { FRUITLESS_CALLS } from "../../src/engine/watch-guard.ts";
 import { ROWS, rig } from "./fakes.ts";
 
 describe("the order of a turn", () => {
-  it("is timers, transmits, UDP, TUN, re-arm", () => {
+  it("is a batch read from UDP, timers, transmits, UDP, TUN, re-arm", () => {
     const { engine, tunnel, udp, tun, journal } = rig();
     tunnel.transmits.push(1);
     tunnel.delivered = 2;
@@ -28,11 +28,11 @@ describe("the order of a turn", () => {
     engine.turn(READY.UDP | READY.TUN);
 
     expect(journal).toEqual([
+      "udp.receive=2",
       "wall=7",
       "timeout",
       "transmit=1",
       "udp.send(1)",
-      "udp.receive=2",
       "datagrams(2)",
       "tun.write(2)",
       "tun.read=3",
@@ -41,6 +41,18 @@ describe("the order of a turn", () => {
       "tun.write(1)",
       "poll",
     ]);
+  });
+
+  it("has a time after its first datagrams were read, so that none seems to have come before", () => {
+    const { engine, tunnel, udp, clock } = rig();
+    udp.reads.push(1);
+    udp.onReceive = () => {
+      clock.time = 1_040 as Instant;
+    };
+
+    engine.turn(READY.UDP);
+
+    expect(tunnel.datagramsAt).toEqual([1_040]);
   });
 
   it("sends handshakes that a datagram caused before the TUN is read", () => {

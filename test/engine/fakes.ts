@@ -44,6 +44,8 @@ export class FakeWatch implements Watch {
 }
 
 export class FakeUdp implements UdpPort {
+  /** What happens while a batch is read. */
+  onReceive: () => void = () => undefined;
   /** Rows that successive calls receive; 0 when none is left. */
   readonly reads: number[] = [];
   /** Whether successive receives end for want of room; absent: when every row is used. */
@@ -56,6 +58,7 @@ export class FakeUdp implements UdpPort {
     this.#journal = journal;
   }
   receive(batch: MessageBatch): number {
+    this.onReceive();
     batch.count = this.reads.shift() ?? 0;
     batch.isFull = this.fullness.shift() ?? batch.count === batch.capacity;
     this.#journal.push(`udp.receive=${batch.count}`);
@@ -164,6 +167,8 @@ export class FakeTunnel implements EngineTunnel {
   deadline: Instant | undefined;
   readonly events: TunnelEvent[] = [];
   readonly drops: string[] = [];
+  /** The time of each batch of datagrams. */
+  readonly datagramsAt: Instant[] = [];
   readonly applied: unknown[] = [];
   isWiped = false;
   readonly #journal: string[];
@@ -192,7 +197,8 @@ export class FakeTunnel implements EngineTunnel {
     if (count > 0) this.#journal.push(`transmit=${count}`);
     return count;
   }
-  handleDatagrams(): void {
+  handleDatagrams(now: Instant): void {
+    this.datagramsAt.push(now);
     this.#journal.push(`datagrams(${this.buffers.datagrams.count})`);
     this.buffers.delivered.count = this.delivered;
   }
