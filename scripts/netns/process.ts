@@ -24,6 +24,8 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Opens a message channel (`child.send`, "message"). */
   readonly hasChannel?: boolean;
+  /** Opens a pipe to its stdin; nothing is there to read otherwise. */
+  readonly hasInput?: boolean;
 }
 
 export interface RunOptions extends StartOptions {
@@ -44,10 +46,11 @@ export class Child {
   constructor(command: readonly string[], options: StartOptions = {}) {
     const [file = "", ...args] = command;
     this.command = command;
+    const input = options.hasInput === true ? "pipe" : "ignore";
     this.process = spawn(file, args, {
       cwd: ROOT,
       env: { ...process.env, ...options.env },
-      stdio: ["ignore", "pipe", "pipe", ...(options.hasChannel === true ? ["ipc" as const] : [])],
+      stdio: [input, "pipe", "pipe", ...(options.hasChannel === true ? ["ipc" as const] : [])],
     });
     this.process.stdout?.on("data", (chunk: Buffer) => {
       this.stdout += chunk.toString();

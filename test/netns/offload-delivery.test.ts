@@ -24,9 +24,21 @@ const STREAMS = 3;
 const BAD: Disturbance = { loss: 0.005, delayMs: 1, jitterMs: 3, duplicate: 0.02, seed: 11 };
 
 describe.each([
-  { path: "a clean wire", disturbance: undefined, streamBytes: 4_000_000, least: 0.8 },
-  { path: "a path that loses and reorders", disturbance: BAD, streamBytes: 300_000, least: 0.4 },
-])("over $path", ({ disturbance, streamBytes, least }) => {
+  {
+    path: "a clean wire",
+    disturbance: undefined,
+    streamBytes: 4_000_000,
+    least: 0.8,
+    mostWrites: 0.7,
+  },
+  {
+    path: "a path that loses and reorders",
+    disturbance: BAD,
+    streamBytes: 300_000,
+    least: 0.4,
+    mostWrites: 0.9,
+  },
+])("over $path", ({ disturbance, streamBytes, least, mostWrites }) => {
   let lab: Lab;
   let delivery: Delivery;
   let packets = 0;
@@ -62,7 +74,7 @@ describe.each([
 
   it("packets were joined, or all this would prove nothing", () => {
     expect(packets).toBeGreaterThan(2000);
-    expect(writes).toBeLessThan(packets * 0.7);
+    expect(writes).toBeLessThan(packets * mostWrites);
   });
 });
 

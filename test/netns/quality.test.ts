@@ -3,13 +3,14 @@
  */
 import { expect, it } from "vitest";
 import { kernelCounters } from "../../scripts/netns/counters.ts";
+import type { Daemon } from "../../scripts/netns/daemon.ts";
 import { type Host, withLab } from "../../scripts/netns/lab.ts";
 import { relayedPair } from "../../scripts/netns/relay.ts";
+import type { StatusPeer } from "../../scripts/netns/status.ts";
 import { ADDRESSES } from "../../scripts/netns/topology.ts";
 import { ping } from "../../scripts/netns/traffic.ts";
 import { startSender } from "../../scripts/netns/udp-sender.ts";
 import { figure } from "../helpers/figure.ts";
-import { slowness } from "../helpers/slowness.ts";
 
 const DISTURBANCE = { loss: 0.02, delayMs: 20, jitterMs: 0, duplicate: 0, seed: 11 };
 const { left, right } = ADDRESSES;
@@ -23,10 +24,8 @@ const MILLISECONDS = 1;
 it("a relay that delays each way by 20 ms and drops 2 %: status has its delay and its loss", async () => {
   await withLab(async (lab) => {
     const { pair, relay, middle } = await relayedPair(lab, { disturbance: DISTURBANCE });
-    // Few, so that none waits for a processor.
+    await Promise.all([putFirst(pair.left), putFirst(pair.right)]);
     const { replies } = await ping(pair.left.host, right.inner4, 50, 0.1);
-    const pingMs = replies.reduce((sum, { rttMs }) => sum + rttMs, 0) / replies.length;
-    const quiet = (await pair.left.status()).peers[0]?.quality;
     const before = await relay.order({ kind: "report" });
 
     const [{ host: leftHost }, { host: rightHost }] = [pair.left, pair.right];
@@ -51,13 +50,11 @@ it("a relay that delays each way by 20 ms and drops 2 %: status has its delay an
       after.backward - before.backward,
     );
     const [there, back] = [own?.outboundLoss ?? Number.NaN, own?.inboundLoss ?? Number.NaN];
-    const { roundTripMs, minRoundTripMs } = quiet ?? {};
-    const meanMs = before.meanDelayMs.toFixed(2);
-    const leastMs = before.leastDelayMs.toFixed(2);
+    const pingMs = replies.reduce((sum, { rttMs }) => sum + rttMs, 0) / replies.length;
     figure(
       "quality",
       `${after.forward - before.forward} datagrams there, ${after.backward - before.backward} back`,
-      `loss ${percent(there)} and ${percent(back)}, ${roundTripMs} ms, least ${minRoundTripMs}; the relay's ${percent(forward)} and ${percent(backward)}, ${meanMs} ms, least ${leastMs}; ping through the tunnel ${pingMs.toFixed(2)} ms`,
+      `loss ${percent(there)} and ${percent(back)}, the relay's ${percent(forward)} and ${percent(backward)}; round trip ${roundTrip(own)}, from the other side ${roundTrip(other)}, the relay's ${milliseconds(after.meanDelayMs)}, least ${milliseconds(after.leastDelayMs)}; ping through the tunnel ${milliseconds(pingMs)}`,
       "within 0.3 points and 1 ms",
     );
     expect(after.forward - before.forward).toBeGreaterThan(10_000);
@@ -72,14 +69,24 @@ it("a relay that delays each way by 20 ms and drops 2 %: status has its delay an
     ] as const) {
       expect(Math.abs(told - counted)).toBeLessThan(within);
     }
-    // What is more than the relay's own delays is the two hosts', and so the machine's; ping sees it, too.
-    const hostsMs = Math.min(...replies.map(({ rttMs }) => rttMs)) - before.leastDelayMs;
-    const moreMs = (minRoundTripMs ?? Number.NaN) - before.leastDelayMs;
-    expect(moreMs).toBeGreaterThan(-MILLISECONDS);
-    expect(moreMs).toBeLessThan(Math.max(hostsMs, 0) + MILLISECONDS * slowness());
-    expect(roundTripMs).toBeGreaterThanOrEqual(minRoundTripMs ?? Number.NaN);
+    // What is more than the relay's count is the time of the two hosts themselves.
+    for (const quality of [own, other]) {
+      const { roundTripMs, minRoundTripMs } = quality ?? {};
+      expect(Math.abs(Number(roundTripMs) - after.meanDelayMs)).toBeLessThan(MILLISECONDS);
+      expect(minRoundTripMs).toBeGreaterThan(after.leastDelayMs);
+      expect(roundTripMs).toBeGreaterThanOrEqual(Number(minRoundTripMs));
+    }
   });
 });
+
+/**
+ * Lets a daemon run before all else, as the relay does: other work on the machine is not what is measured. Where
+ * that is not allowed, the machine must be idle.
+ */
+async function putFirst({ host, child }: Daemon): Promise<void> {
+  const options = ["--all-tasks", "--fifo", "--pid", "1"];
+  await host.run(["chrt", ...options, String(child.pid)]);
+}
 
 async function socketLosses(hosts: readonly Host[]): Promise<number> {
   const counts = await Promise.all(hosts.map((host) => kernelCounters(host, ["UdpRcvbufErrors"])));
@@ -88,6 +95,14 @@ async function socketLosses(hosts: readonly Host[]): Promise<number> {
 
 function share(lost: number, all: number): number {
   return lost / all;
+}
+
+function roundTrip(quality: StatusPeer["quality"] | undefined): string {
+  return `${quality?.roundTripMs} ms, least ${quality?.minRoundTripMs}`;
+}
+
+function milliseconds(value: number): string {
+  return `${value.toFixed(2)} ms`;
 }
 
 function percent(value: number): string {
