@@ -174,11 +174,19 @@ export class Daemon {
   }
 
   /** Starts the process without waiting for it to be ready. */
-  spawn(): Child {
+  spawn(words: readonly string[] = []): Child {
     const program = this.#options.program ?? IPTUN;
-    const command = [...(this.#options.wrapper ?? []), ...program, "--config", this.configFile];
+    const given = [...words, "--config", this.configFile];
+    const command = [...(this.#options.wrapper ?? []), ...program, ...given];
     this.#child = this.host.start(command, { env: this.#env });
     return this.#child;
+  }
+
+  /** Starts a process that takes the tunnel over from the running one, and waits until that has ended. */
+  async replace(): Promise<Finished> {
+    const old = this.child;
+    this.spawn(["run", "--replace"]);
+    return await old.ended;
   }
 
   /** Starts the process and waits until it answers `iptun status`. */

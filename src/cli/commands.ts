@@ -48,11 +48,17 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "run",
     description: "run the tunnel in the foreground until SIGTERM or SIGINT",
-    options: [CONFIG_OPTION],
+    options: [
+      CONFIG_OPTION,
+      {
+        flags: "--replace",
+        text: "take the tunnel over from the process that runs it, without an outage",
+      },
+    ],
     run: async (given, terminal) => {
       const file = given.config();
       const { run } = await import("./run.ts");
-      return await run(file, terminal);
+      return await run(file, given.flag("replace"), terminal);
     },
   },
   {

@@ -128,7 +128,7 @@ class Session {
   async #run(file: string | undefined): Promise<void> {
     const config = requireConfig(file, "run");
     const { run } = await import("./run.ts");
-    this.exitCode = await run(config, this.#terminal);
+    this.exitCode = await run(config, false, this.#terminal);
   }
 
   /** Commander's own help command would print the whole help for a word that is no command. */

@@ -8,10 +8,10 @@ import { runDaemon } from "../daemon/daemon.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Runs until the daemon ends; its exit code. */
-export async function run(file: string, terminal: Terminal): Promise<number> {
+export async function run(file: string, isReplacing: boolean, terminal: Terminal): Promise<number> {
   const config = loadConfig(file);
   for (const warning of configWarnings(config)) {
     await terminal.err(`iptun: warning: ${file}: ${warning}\n`);
   }
-  return await runDaemon(config);
+  return await runDaemon(config, isReplacing);
 }

@@ -1,6 +1,6 @@
 /** The one place where a peer's endpoint changes, and its form for the outside. */
 import { type Endpoint, isSameRemote, remoteBytes } from "./address.ts";
-import { FAILOVER_STAGES, PREFERRED_MS } from "./constants.ts";
+import { FAILOVER_STAGES, PREFERRED_MS, STALE_AFTER_MS } from "./constants.ts";
 import { forgetQuality } from "./measure.ts";
 import type { PlainEndpoint } from "./options.ts";
 import { searchPath } from "./path-mtu.ts";
@@ -25,6 +25,14 @@ export function moveEndpoint(state: State, peer: Peer, to: Endpoint, now: Instan
     from: from === undefined ? undefined : plainEndpoint(from),
     to: plainEndpoint(to),
   });
+}
+
+/** Takes up where an earlier run has left off; what is not heard from there is forgotten as any stale endpoint. */
+export function resumeEndpoint(peer: Peer, at: Endpoint, now: Instant): void {
+  peer.endpoint = at;
+  peer.endpointSince = now;
+  if (rankOf(peer, at) > 0) peer.timers.set("prefer", after(now, PREFERRED_MS));
+  peer.timers.set("stale", after(now, STALE_AFTER_MS));
 }
 
 export function plainEndpoint(endpoint: Endpoint): PlainEndpoint {

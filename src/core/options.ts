@@ -51,6 +51,8 @@ export interface PeerOptions {
   readonly failoverMs?: number;
   /** What is sent to the peer, or to each node of a group, bits a second with outer headers; absent: as it comes. */
   readonly rateBitsPerSecond?: number | undefined;
+  /** Where the peer was when an earlier run ended: tried first, and forgotten if it stays silent. */
+  readonly lastEndpoint?: PlainEndpoint | undefined;
 }
 
 /** Another set of options for a peer that is there; what is absent stays as it is. A peer stays of its kind. */

@@ -17,6 +17,7 @@ import { sendClose, sendProbe } from "./control.ts";
 import type { Aead, HandshakeCrypto } from "./crypto.ts";
 import { TIMERS } from "./deadlines.ts";
 import { handleDeferred } from "./deferred.ts";
+import { resumeEndpoint } from "./endpoints.ts";
 import { startAttempt } from "./initiate.ts";
 import { armKeepalive } from "./liveness.ts";
 import { everyPeer } from "./members.ts";
@@ -134,6 +135,10 @@ export class Tunnel {
     setKeys(state, peer, options.keys, now);
     for (const prefix of peer.allowedIps) state.routes.insert(prefix, peer);
     state.peers.set(peer.name, peer);
+    const { lastEndpoint } = options;
+    // A group is in many places.
+    if (lastEndpoint !== undefined && peer.group === undefined)
+      resumeEndpoint(peer, fromPlain(lastEndpoint), now);
     armKeepalive(peer, now);
     startAttempt(state, peer, now);
   }
@@ -241,6 +246,16 @@ export class Tunnel {
   rekey(name: string, now: Instant): void {
     const peer = this.#state.peers.get(name);
     if (peer !== undefined) startAttempt(this.#state, peer, now);
+  }
+
+  /**
+   * Closes the sessions of groups' nodes, which alone can start new ones: for a tunnel whose place another takes.
+   * Drain `pollTransmit`, then `wipe`.
+   */
+  closeNodes(now: Instant): void {
+    for (const peer of [...everyPeer(this.#state)]) {
+      if (peer.kind === "node") this.#closeSessions(peer, now);
+    }
   }
 
   /** Queues a close frame on every session and ends it; drain `pollTransmit`, then `wipe`. */

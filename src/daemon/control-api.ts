@@ -8,6 +8,7 @@ import { RequestError, type Resource, type Sink } from "./control-answer.ts";
 import { API_PATH } from "./control-paths.ts";
 import { EVENTS_KEPT, type EventStream } from "./event-stream.ts";
 import { DaemonError } from "./failure.ts";
+import type { HandOver } from "./hand-over.ts";
 import { HISTORY_SECONDS, type History, type HistoryDocument } from "./history.ts";
 import { rejector } from "./rejector.ts";
 import type { StartTimer } from "./repeats.ts";
@@ -25,6 +26,7 @@ export interface ControlApiSide {
   readonly rekey: (peer: string) => void;
   readonly history: History;
   readonly events: EventStream;
+  readonly handOver: Pick<HandOver, "resources">;
   readonly startTimer: StartTimer;
 }
 
@@ -64,6 +66,7 @@ export function controlApi(side: ControlApiSide): readonly Resource[] {
       ...{ method: "POST", path: rekey, parameters: ["peer"] },
       answer: (query) => rekeyAsked(side, query),
     },
+    ...side.handOver.resources(),
   ];
 }
 

@@ -18,7 +18,7 @@ export async function fetchStatus(
   socketPath: string,
   silenceMs: number = SILENCE_MS,
 ): Promise<StatusDocument> {
-  const { code, body } = await get(socketPath, API_PATH.status, silenceMs);
+  const { code, body } = await ask(socketPath, "GET", API_PATH.status, silenceMs);
   const document = parse(body);
   if (code !== 200) throw new DaemonError(`the daemon answered ${code}: ${errorIn(document)}`);
   if (!isStatusDocument(document)) {
@@ -27,16 +27,28 @@ export async function fetchStatus(
   return document;
 }
 
-function get(
+/** Asks the daemon to do something; its answer, or a DaemonError with what it says. */
+export async function postTo(socketPath: string, path: string): Promise<unknown> {
+  const { code, body } = await ask(socketPath, "POST", path, SILENCE_MS);
+  const document = parse(body);
+  if (code !== 200) throw new DaemonError(`the daemon answered ${code}: ${errorIn(document)}`);
+  return document;
+}
+
+function ask(
   socketPath: string,
+  method: "GET" | "POST",
   path: string,
   silenceMs: number,
 ): Promise<{ readonly code: number; readonly body: string }> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => reject(controlError(socketPath, error));
-    const call = request({ socketPath, path, timeout: silenceMs, agent: false }, (response) => {
-      readBody(response).then((body) => resolve({ code: response.statusCode ?? 0, body }), fail);
-    });
+    const call = request(
+      { socketPath, method, path, timeout: silenceMs, agent: false },
+      (response) => {
+        readBody(response).then((body) => resolve({ code: response.statusCode ?? 0, body }), fail);
+      },
+    );
     call.on("timeout", () => call.destroy(new Error("the daemon does not answer")));
     call.on("error", fail);
     call.end();

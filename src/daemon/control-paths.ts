@@ -10,4 +10,6 @@ export const API_PATH = {
   events: "/v1/events",
   health: "/v1/health",
   rekey: "/v1/rekey",
+  handOver: "/v1/hand-over",
+  handOverDone: "/v1/hand-over/done",
 } as const;

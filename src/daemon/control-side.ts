@@ -11,10 +11,10 @@ import { defaultFamilies, takesAll, wantsFirewall } from "../config/default-fami
 import { wipeKeys } from "../config/load.ts";
 import type { PlainEndpoint, TunnelEvent } from "../core/options.ts";
 import { SECOND_MS } from "../core/time.ts";
-import type { EngineFeatures, EngineStart } from "../engine/messages.ts";
-import type { EnginePort } from "../engine/spawn.ts";
+import type { EngineFeatures } from "../engine/messages.ts";
 import type { Log } from "../log.ts";
 import { controlApi } from "./control-api.ts";
+import type { ControlEnvironment } from "./control-environment.ts";
 import { closeControlSocket, openControlSocket } from "./control-socket.ts";
 import type { DeviceState } from "./device-state.ts";
 import { DeviceWatch } from "./device-watch.ts";
@@ -26,60 +26,24 @@ import { DaemonError, messageOf } from "./failure.ts";
 import type { DeviceNetwork } from "./given-network.ts";
 import { History, SAMPLE_MS } from "./history.ts";
 import { HOST_POLL_MS, HostChanges } from "./host-changes.ts";
-import type { RunProcess } from "./ip-command.ts";
-import type { Journal } from "./journal.ts";
 import { LinkWatch } from "./link-watch.ts";
 import { readDeviceState } from "./network.ts";
-import type { ListenForNews } from "./network-news.ts";
-import type { DeviceMtu, NetworkPlanInput } from "./network-plan.ts";
-import type { NodeId } from "./node-id.ts";
+import type { DeviceMtu } from "./network-plan.ts";
 import { offloadState, offloadText } from "./offloads.ts";
-import { type Interfaces, zoneIndex } from "./own-addresses.ts";
+import { zoneIndex } from "./own-addresses.ts";
 import { PathMtus } from "./path-mtus.ts";
 import { rejector } from "./rejector.ts";
-import { Repeats, type StartTimer } from "./repeats.ts";
+import { Repeats } from "./repeats.ts";
 import { Reports } from "./reports.ts";
 import { Resolver } from "./resolver.ts";
 import { type StatusDocument, statusDocument } from "./status.ts";
 import { StrangerList } from "./stranger-list.ts";
-import type { Sysctl } from "./sysctl.ts";
+import { type RunningEngine, Succession } from "./succession.ts";
 
 /** Milliseconds between two fetches of packet lines, at debug level. */
 export const TRACE_POLL_MS = SECOND_MS;
 /** Milliseconds that a stop waits for a start which it interrupts. */
 export const START_WAIT_MS = SECOND_MS / 2;
-
-/** What the control side needs of the world. */
-export interface ControlEnvironment {
-  readonly spawn: (start: EngineStart) => EnginePort;
-  readonly runProcess: RunProcess;
-  readonly lookup: (host: string, family: 0 | 4 | 6) => Promise<readonly string[]>;
-  readonly interfaces: () => Interfaces;
-  /** Bytes of the longest packet that a device takes; negative: there is none of this name. */
-  readonly linkMtu: (device: string) => number;
-  /** The device's state; undefined where no device has this name. */
-  readonly look: (device: string) => Promise<DeviceState | undefined>;
-  /** The network of a device, which was in state `before` (undefined: it was not there). */
-  readonly makeNetwork: (
-    wanted: NetworkPlanInput,
-    before: DeviceState | undefined,
-  ) => DeviceNetwork;
-  readonly listenForNews: ListenForNews;
-  readonly loadNodeId: (stateDir: string, interfaceName: string) => Promise<NodeId>;
-  /** The interface's journal. */
-  readonly journal: Journal;
-  readonly sysctl: Sysctl;
-  /** Path of the control socket; its directory exists. */
-  readonly socketPath: string;
-  readonly startTimer: StartTimer;
-  /** Milliseconds of a monotonic clock. */
-  readonly nowMs: () => number;
-  /** Milliseconds since 1970. */
-  readonly wallMs: () => number;
-  readonly residentBytes: () => number;
-  readonly version: string;
-  readonly pid: number;
-}
 
 /** One tunnel's control side. */
 export class ControlSide {
@@ -106,6 +70,7 @@ export class ControlSide {
   #awaited: readonly string[] = [];
   #isStopping = false;
   #started: Promise<void> | undefined;
+  readonly #succession: Succession;
   /** Rejects when the engine ends by itself; never resolves. */
   readonly ended: Promise<never>;
 
@@ -130,6 +95,11 @@ export class ControlSide {
       // The engine's end refuses it; its reason is reported by `ended`.
       failed: (error) => log.debug(messageOf(error)),
     });
+    this.#succession = new Succession(environment, log, {
+      engine: () => this.#running(),
+      before: () => this.#network?.before,
+      leaveSocket: () => this.#server?.close(),
+    });
     // The engine's end refuses what waits for it; its reason is reported by `ended`.
     this.#repeats = new Repeats(environment.startTimer, (error) =>
       log.debug(`while ending: ${messageOf(error)}`),
@@ -147,6 +117,11 @@ export class ControlSide {
     });
   }
 
+  /** Resolves when another process has taken the tunnel over. */
+  get handedOver(): Promise<void> {
+    return this.#succession.handOver.done;
+  }
+
   /** Brings the tunnel up; throws a DaemonError with one line where that fails (`stop` cleans up). */
   start(): Promise<void> {
     this.#started = this.#start();
@@ -156,21 +131,16 @@ export class ControlSide {
   /** A stop may come at every await: nothing is begun after it. */
   async #start(): Promise<void> {
     const { name } = this.#config.interface;
-    // First, because a socket that answers means that this tunnel already runs.
-    const { socketPath, startTimer } = this.#environment;
-    const resources = controlApi({
-      status: () => this.status(),
-      rekey: (peer) => this.#link?.rekey(peer),
-      history: this.#history,
-      events: this.#events,
-      startTimer,
-    });
-    this.#server = await openControlSocket(socketPath, resources);
+    const { predecessor, runProcess } = this.#environment;
+    if (predecessor === undefined) {
+      // First, because a socket that answers means that this tunnel already runs.
+      await this.#openServer();
+      if (this.#isStopping) return;
+      await this.#host.recover();
+    }
+    const before = await readDeviceState(name, runProcess);
     if (this.#isStopping) return;
-    await this.#host.recover();
-    const before = await readDeviceState(name, this.#environment.runProcess);
-    if (this.#isStopping) return;
-    const mark = await this.#host.prepare();
+    const mark = predecessor === undefined ? await this.#host.prepare() : 0;
     if (this.#isStopping) return;
     const features = await this.#startEngine(mark);
     if (features === undefined || this.#isStopping) return;
@@ -183,13 +153,24 @@ export class ControlSide {
     if (!this.#isStopping) this.#logStart(features);
   }
 
+  async #openServer(): Promise<void> {
+    const { socketPath, startedWith, startTimer } = this.#environment;
+    const resources = controlApi({
+      status: () => this.status(),
+      rekey: (peer) => this.#link?.rekey(peer),
+      history: this.#history,
+      events: this.#events,
+      handOver: this.#succession.handOver,
+      startTimer,
+    });
+    this.#server = await openControlSocket(socketPath, resources, startedWith.control);
+  }
+
   /** The status document. */
   async status(): Promise<StatusDocument> {
     const { version, pid, residentBytes, nowMs } = this.#environment;
-    if (this.#link === undefined || this.#features === undefined) {
-      throw new DaemonError("the tunnel is still starting");
-    }
-    const { snapshot, counters } = await this.#link.snapshot();
+    const { link: engine, features } = this.#running();
+    const { snapshot, counters } = await engine.snapshot();
     const link = (await this.#watch?.link()) ?? { isUp: counters.isLinkUp, mtu: this.#mtu().mtu };
     return statusDocument({
       version,
@@ -197,7 +178,7 @@ export class ControlSide {
       uptimeSeconds: Math.round((nowMs() - this.#startedAtMs) / SECOND_MS),
       residentBytes: residentBytes(),
       config: this.#config,
-      features: this.#features,
+      features,
       snapshot,
       counters,
       link,
@@ -207,6 +188,12 @@ export class ControlSide {
     });
   }
 
+  #running(): RunningEngine {
+    const [link, features] = [this.#link, this.#features];
+    if (link !== undefined && features !== undefined) return { link, features };
+    throw new DaemonError("the tunnel is still starting");
+  }
+
   /** Close frames, keys, device, control socket: undoes all that was begun, whatever fails. */
   async stop(): Promise<void> {
     this.#isStopping = true;
@@ -214,9 +201,12 @@ export class ControlSide {
     this.#mtus.close();
     this.#repeats.close();
     const started = this.#startEnded();
+    const isHandedOver = this.#succession.handOver.isDone;
     const results = await Promise.allSettled([
+      // Asked before the engine is stopped, and not waited for: it may hang.
+      isHandedOver ? undefined : this.#keepEndpoints(),
       this.#stopEngine(),
-      started.then(() => this.#takeNetworkDown()),
+      started.then(() => (isHandedOver ? this.#watch?.close() : this.#takeNetworkDown())),
       started.then(() => this.#closeServer()),
     ]);
     for (const result of results) {
@@ -237,13 +227,21 @@ export class ControlSide {
 
   async #stopEngine(): Promise<void> {
     // It had failed, or fails, for a reason of its own: the stop is not to blame.
-    await this.#link?.stop().catch((error: unknown) => {
-      this.#log.warn(`the engine failed before it was stopped: ${messageOf(error)}`);
-    });
+    await this.#link
+      ?.stop(this.#succession.handOver.isDone ? "let-go" : "stop")
+      .catch((error: unknown) => {
+        this.#log.warn(`the engine failed before it was stopped: ${messageOf(error)}`);
+      });
   }
 
   async #closeServer(): Promise<void> {
     if (this.#server !== undefined) await closeControlSocket(this.#server);
+  }
+
+  async #keepEndpoints(): Promise<void> {
+    if (this.#link !== undefined && this.#features !== undefined) {
+      await this.#succession.keepEndpoints(this.#link);
+    }
   }
 
   #linkReported(isUp: boolean): void {
@@ -254,7 +252,8 @@ export class ControlSide {
 
   /** undefined: stopped meanwhile, and no engine was made. */
   async #startEngine(mark: number): Promise<EngineFeatures | undefined> {
-    const { spawn, loadNodeId, interfaces } = this.#environment;
+    const { spawn, loadNodeId, interfaces, startedWith, predecessor, lastEndpoints } =
+      this.#environment;
     const { stateDir, name } = this.#config.interface;
     const { id, warning } = await loadNodeId(stateDir, name);
     if (this.#isStopping) return undefined;
@@ -266,6 +265,9 @@ export class ControlSide {
       ownAddresses,
       linkMtu,
       zoneIndex: (zone) => zoneIndex(interfaces(), zone),
+      inherited: startedWith,
+      endpoints: lastEndpoints.read(),
+      isStandby: predecessor !== undefined,
     });
     const port = spawn(start);
     wipeKeys(this.#config);
@@ -278,7 +280,15 @@ export class ControlSide {
         this.#ended(error);
       },
     });
-    return this.#link.ready();
+    return predecessor === undefined ? this.#link.ready() : await this.#takeOver(this.#link);
+  }
+
+  async #takeOver(link: EngineLink): Promise<EngineFeatures | undefined> {
+    await link.loaded();
+    if (this.#isStopping) return undefined;
+    const features = await this.#succession.takeOver(link, this.#host);
+    await this.#openServer();
+    return features;
   }
 
   async #startNetwork(
@@ -290,9 +300,10 @@ export class ControlSide {
     const prefixes = routes ? this.#config.peers.flatMap((peer) => peer.allowedIps) : [];
     const hasSuperPackets = offloads.includes("tso");
     const wanted = { device, addresses, ...this.#mtu(), routes: prefixes, hasSuperPackets };
-    const network = makeNetwork(wanted, before);
+    const network = makeNetwork(wanted, this.#succession.before(before));
     this.#network = network;
-    await network.up();
+    if (before === undefined || !this.#succession.hasDevice) await network.up();
+    else for (const line of await network.adopt(before)) this.#log.warn(line);
     this.#watch = new DeviceWatch({ device, network, look, nowMs, log: this.#log });
     // A path may have been found meanwhile.
     this.#setMtu(this.#mtu());

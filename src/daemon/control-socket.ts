@@ -15,10 +15,14 @@ import { codeOf, DaemonError, messageOf } from "./failure.ts";
 export const MAX_HEADER_BYTES = 4096;
 /** BOUNDED: connections at a time; further ones are closed at once. */
 export const MAX_CONNECTIONS = 16;
-/** Listens on `path` and serves the resources. */
+/**
+ * Listens on `path` and serves the resources. `inherited`: a socket that listens already; who may open it is then
+ * for its maker to say.
+ */
 export async function openControlSocket(
   path: string,
   resources: readonly Resource[],
+  inherited?: number,
 ): Promise<Server> {
   const answer = answerer(resources);
   const server = createServer(
@@ -36,6 +40,10 @@ export async function openControlSocket(
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.setTimeout(CLIENT_TIMEOUT_MS, (socket) => socket.destroy());
+  if (inherited !== undefined) {
+    await listenOnce(server, { fd: inherited });
+    return server;
+  }
   await listen(server, path);
   await chmod(path, 0o600);
   return server;
@@ -52,7 +60,7 @@ export function closeControlSocket(server: Server): Promise<void> {
 
 async function listen(server: Server, path: string): Promise<void> {
   try {
-    await listenOnce(server, path);
+    await listenOnce(server, { path });
   } catch (cause) {
     if (codeOf(cause) !== "EADDRINUSE") {
       throw new DaemonError(`cannot open the control socket ${path}: ${messageOf(cause)}`, 1, {
@@ -63,14 +71,17 @@ async function listen(server: Server, path: string): Promise<void> {
       throw new DaemonError(`already running: another process answers on ${path}`);
     }
     await rm(path, { force: true });
-    await listenOnce(server, path);
+    await listenOnce(server, { path });
   }
 }
 
-function listenOnce(server: Server, path: string): Promise<void> {
+function listenOnce(
+  server: Server,
+  where: { readonly path: string } | { readonly fd: number },
+): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(path, () => {
+    server.listen(where, () => {
       server.off("error", reject);
       resolve();
     });

@@ -12,27 +12,34 @@ import { spawnEngine } from "../engine/spawn.ts";
 import { loadNative } from "../io/native.ts";
 import { createLog, type Log } from "../log.ts";
 import { checkConfined } from "./confine.ts";
-import { type ControlEnvironment, ControlSide } from "./control-side.ts";
+import type { ControlEnvironment } from "./control-environment.ts";
+import { ControlSide } from "./control-side.ts";
 import { lookAtDevice } from "./device-look.ts";
 import { type ExitRequest, listenForExit } from "./exit-request.ts";
 import { DaemonError, EXIT, messageOf } from "./failure.ts";
 import { GivenNetwork } from "./given-network.ts";
+import { takeInherited } from "./inherited.ts";
 import { runProcess } from "./ip-command.ts";
 import { Journal } from "./journal.ts";
+import { LastEndpoints } from "./last-endpoints.ts";
 import { Network } from "./network.ts";
 import { listenForNews } from "./network-news.ts";
 import { loadNodeId } from "./node-id.ts";
 import { checkPrivileges } from "./privileges.ts";
 import { controlSocketPath, prepareRuntimeDir, runtimeDir } from "./runtime-dir.ts";
 import { KERNEL_SYSCTL } from "./sysctl.ts";
+import { findPredecessor, type Predecessor } from "./take-over.ts";
 import { startTimer } from "./timers.ts";
 import { readVersion } from "./version.ts";
 
 /** Milliseconds from the wish to end until the process ends whatever it still waits for. */
 export const HARD_LIMIT_MS = 900;
 
-/** Runs one tunnel until it ends; resolves to the exit code. Takes the configuration's keys and wipes them. */
-export async function runDaemon(config: Config): Promise<number> {
+/**
+ * Runs one tunnel until it ends; resolves to the exit code. Takes the configuration's keys and wipes them.
+ * `isReplacing`: in place of the process that runs it now, if there is one.
+ */
+export async function runDaemon(config: Config, isReplacing: boolean): Promise<number> {
   const log = createLog(config.log);
   const exit = listenForExit(log, process);
   try {
@@ -43,7 +50,9 @@ export async function runDaemon(config: Config): Promise<number> {
       return (await lookAtDevice(device)) !== undefined;
     });
     prepareRuntimeDir(runtimeDir());
-    const side = new ControlSide(config, log, controlEnvironment(config, log, mayManage));
+    const predecessor = isReplacing ? await runningDaemon(config, log) : undefined;
+    const environment = controlEnvironment(config, log, { mayManage, predecessor });
+    const side = new ControlSide(config, log, environment);
     return await supervise(side, exit, log);
   } catch (error) {
     return reportFailure(error, log);
@@ -82,7 +91,8 @@ async function untilEnd(side: ControlSide, exit: ExitRequest): Promise<number> {
   // A signal while starting ends the start; what had begun is undone by `stop`.
   const started = side.start().then(() => checkConfined());
   const code = await Promise.race([started, side.ended, exit.requested]);
-  return code ?? (await Promise.race([side.ended, exit.requested]));
+  const handedOver = side.handedOver.then(() => EXIT.OK);
+  return code ?? (await Promise.race([side.ended, exit.requested, handedOver]));
 }
 
 function reportFailure(error: unknown, log: Log): number {
@@ -95,9 +105,29 @@ function reportFailure(error: unknown, log: Log): number {
   return EXIT.FAILURE;
 }
 
-function controlEnvironment(config: Config, log: Log, mayManage: boolean): ControlEnvironment {
+/** What is found out before the control side is made. */
+interface Circumstances {
+  /** Whether this process may change the network. */
+  readonly mayManage: boolean;
+  readonly predecessor: Predecessor | undefined;
+}
+
+/** The process whose place this one is to take; undefined: there is none. */
+async function runningDaemon(config: Config, log: Log): Promise<Predecessor | undefined> {
+  const socketPath = controlSocketPath(config.interface.name);
+  const found = await findPredecessor(loadNative(), socketPath);
+  if (found === undefined) log.info("no process to replace: started as usual");
+  return found;
+}
+
+function controlEnvironment(
+  config: Config,
+  log: Log,
+  { mayManage, predecessor }: Circumstances,
+): ControlEnvironment {
   const native = loadNative();
-  const isMtuWanted = config.interface.mtu !== "auto";
+  const { name, stateDir, mtu } = config.interface;
+  const isMtuWanted = mtu !== "auto";
   return {
     spawn: spawnEngine,
     runProcess,
@@ -114,9 +144,15 @@ function controlEnvironment(config: Config, log: Log, mayManage: boolean): Contr
         : new GivenNetwork({ wanted, isMtuWanted, look: lookAtDevice, log }),
     listenForNews: listenForNews(native),
     loadNodeId,
-    journal: new Journal(config.interface.stateDir, config.interface.name),
+    journal: new Journal(stateDir, name),
     sysctl: KERNEL_SYSCTL,
-    socketPath: controlSocketPath(config.interface.name),
+    socketPath: controlSocketPath(name),
+    startedWith: takeInherited(native, process.env, process.pid),
+    predecessor,
+    lastEndpoints: new LastEndpoints(stateDir, name),
+    send: (path, descriptors) =>
+      native.notify(new TextEncoder().encode(path), Uint8Array.of(0), Int32Array.from(descriptors)),
+    errnoName: (errno) => native.errnoName(errno),
     startTimer,
     nowMs: () => performance.now(),
     wallMs: Date.now,

@@ -11,6 +11,8 @@ import type {
   Command,
   EngineCounters,
   EngineFeatures,
+  Inherited,
+  LastEndpoint,
   PacketLine,
   Report,
 } from "../engine/messages.ts";
@@ -39,6 +41,9 @@ export interface Trace {
   readonly suppressed: number;
 }
 
+/** What is awaited: an answer to a request by its id, or one that comes once. */
+type Key = number | "loaded" | "ready" | "stopped";
+
 interface Pending {
   readonly resolve: (report: Report) => void;
   readonly reject: (error: Error) => void;
@@ -48,7 +53,7 @@ interface Pending {
 export class EngineLink {
   readonly #port: EnginePort;
   readonly #listener: EngineListener;
-  readonly #pending = new Map<number | "ready" | "stopped", Pending>();
+  readonly #pending = new Map<Key, Pending>();
   #nextId = 1;
   #end: DaemonError | undefined;
   #snapshot: Promise<EngineSnapshot> | undefined;
@@ -60,6 +65,25 @@ export class EngineLink {
       report: (report) => this.#receive(report),
       died: (message, detail) => this.#ended(new DaemonError(message), detail),
     });
+  }
+
+  /** Resolves when an engine in standby has loaded everything. */
+  async loaded(): Promise<void> {
+    await this.#wait("loaded");
+  }
+
+  /** Lets an engine in standby go on; `ready` tells how that went. */
+  begin(inherited: Inherited, endpoints: readonly LastEndpoint[], mark: number): void {
+    this.#post({ kind: "begin", inherited, endpoints, mark });
+  }
+
+  /** Resolves when the engine reads and sends nothing any more. */
+  async pause(): Promise<void> {
+    await this.#ask((id) => ({ kind: "pause", id }));
+  }
+
+  resume(): void {
+    this.#post({ kind: "resume" });
   }
 
   /** Resolves when device and socket are open; rejects with the reason where they cannot be. */
@@ -107,11 +131,14 @@ export class EngineLink {
     return report.fault;
   }
 
-  /** Resolves when close frames are sent, keys wiped and descriptors closed. */
-  async stop(): Promise<void> {
+  /**
+   * Resolves when close frames are sent, keys wiped and descriptors closed. `let-go`: another process has the
+   * descriptors too and goes on, so only nodes, which that process cannot call, are told.
+   */
+  async stop(how: "stop" | "let-go" = "stop"): Promise<void> {
     if (this.#end !== undefined) return;
     const stopped = this.#wait("stopped");
-    this.#post({ kind: "stop" });
+    this.#post({ kind: how });
     await stopped;
   }
 
@@ -129,7 +156,7 @@ export class EngineLink {
     return answer;
   }
 
-  #wait(key: number | "ready" | "stopped"): Promise<Report> {
+  #wait(key: Key): Promise<Report> {
     if (this.#end !== undefined) return Promise.reject(this.#end);
     return new Promise((resolve, reject) => {
       this.#pending.set(key, { resolve, reject });
@@ -142,15 +169,17 @@ export class EngineLink {
 
   #receive(report: Report): void {
     switch (report.kind) {
+      case "loaded":
       case "ready":
       case "stopped":
         this.#settle(report.kind, report);
-        if (report.kind === "stopped") this.#end = new DaemonError("the engine has stopped");
+        if (report.kind === "stopped") this.#refuse(new DaemonError("the engine has stopped"));
         break;
       case "snapshot":
       case "sample":
       case "trace":
       case "reconfigured":
+      case "paused":
         this.#settle(report.id, report);
         break;
       case "events":
@@ -171,17 +200,22 @@ export class EngineLink {
     }
   }
 
-  #settle(key: number | "ready" | "stopped", report: Report): void {
+  #settle(key: Key, report: Report): void {
     this.#pending.get(key)?.resolve(report);
     this.#pending.delete(key);
   }
 
   #ended(error: DaemonError, detail: string | undefined): void {
     if (this.#end !== undefined) return;
-    this.#end = error;
-    for (const { reject } of this.#pending.values()) reject(error);
-    this.#pending.clear();
+    this.#refuse(error);
     this.#listener.ended(error, detail);
+  }
+
+  /** Nothing is answered any more. */
+  #refuse(end: DaemonError): void {
+    this.#end = end;
+    for (const { reject } of this.#pending.values()) reject(end);
+    this.#pending.clear();
   }
 }
 

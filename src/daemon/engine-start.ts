@@ -8,7 +8,7 @@ import type { Config, PeerConfig } from "../config/config.ts";
 import { LARGEST_INNER_MTU } from "../core/constants.ts";
 import type { PeerOptions } from "../core/options.ts";
 import { SECOND_MS } from "../core/time.ts";
-import type { EngineStart } from "../engine/messages.ts";
+import type { EngineStart, Inherited, LastEndpoint } from "../engine/messages.ts";
 import { literalEndpoint } from "./resolver.ts";
 
 /** What is known beside the configuration when the engine starts. */
@@ -21,6 +21,11 @@ export interface StartContext {
   /** Largest MTU of this host's links, bytes. */
   readonly linkMtu: number;
   readonly zoneIndex: (zone: string) => number;
+  readonly inherited: Inherited;
+  /** Where peers were when the last run ended. */
+  readonly endpoints: readonly LastEndpoint[];
+  /** Whether the engine waits for `begin` once it is loaded. */
+  readonly isStandby: boolean;
 }
 
 /** The engine's start message; host names in it have no address yet. */
@@ -37,6 +42,8 @@ export function engineStart(config: Config, context: StartContext): EngineStart 
     peers: config.peers.map((peer) => peerOptions(peer, context)),
     offloads: config.offload,
     isTracing: config.log.level === "debug",
+    inherited: context.inherited,
+    isStandby: context.isStandby,
   };
 }
 
@@ -51,7 +58,7 @@ function mtuOptions(
   };
 }
 
-function peerOptions(peer: PeerConfig, { zoneIndex }: StartContext): PeerOptions {
+function peerOptions(peer: PeerConfig, { zoneIndex, endpoints }: StartContext): PeerOptions {
   const literals = peer.endpoints.flatMap((one) => literalEndpoint(one, zoneIndex) ?? []);
   return {
     name: peer.name,
@@ -64,5 +71,6 @@ function peerOptions(peer: PeerConfig, { zoneIndex }: StartContext): PeerOptions
     keepaliveSeconds: peer.keepaliveSeconds,
     roaming: peer.roaming,
     rateBitsPerSecond: peer.rateBitsPerSecond,
+    lastEndpoint: endpoints.find((one) => one.peer === peer.name)?.endpoint,
   };
 }

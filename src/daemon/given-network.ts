@@ -12,7 +12,10 @@ import type { Network } from "./network.ts";
 import { addressText, type Lack, lackOf, type NetworkPlanInput } from "./network-plan.ts";
 
 /** What the control side asks of a device's network. */
-export type DeviceNetwork = Pick<Network, "up" | "setMtu" | "lack" | "repair" | "down">;
+export type DeviceNetwork = Pick<
+  Network,
+  "before" | "up" | "adopt" | "setMtu" | "lack" | "repair" | "down"
+>;
 
 /** What a given device is compared with, and how it is looked at. */
 export interface GivenSetting {
@@ -33,6 +36,16 @@ export class GivenNetwork implements DeviceNetwork {
 
   constructor(setting: GivenSetting) {
     this.#setting = setting;
+  }
+
+  /** Whatever it was, it is not this daemon's to put back. */
+  get before(): undefined {
+    return undefined;
+  }
+
+  async adopt(): Promise<readonly string[]> {
+    await this.up();
+    return [];
   }
 
   /** Says in one line what the device lacks. */

@@ -52,6 +52,7 @@ export class HostChanges {
   #routes: readonly DefaultRoute[] = [];
   #firewall: FirewallPlan | undefined;
   #firewallState: HostStatus["firewall"] = "off";
+  #adopted: readonly HostChange[] = [];
   #looks = 0;
   /** The last line about what could not be put back, so that it stands in the log once. */
   #complaint: string | undefined;
@@ -93,9 +94,44 @@ export class HostChanges {
     }
   }
 
+  /** Changes that another process leaves to this one, from `up` on; in place of `recover`. */
+  adopt(changes: readonly HostChange[]): void {
+    this.#adopted = changes;
+    const wanted = changes.filter((change) => this.#isWanted(change));
+    this.#routes = wanted.filter((change) => change.kind === "default-route");
+    this.#mark = this.#routes[0]?.mark ?? this.#mark;
+  }
+
+  /** Puts what was adopted into the journal, but for what is not wanted here, which is undone. */
+  async #keepAdopted(): Promise<void> {
+    if (this.#adopted.length === 0) return;
+    const { journal, runProcess, sysctl, log } = this.#setting;
+    const rest = this.#adopted.filter((change) => !this.#isWanted(change));
+    await journal.keep(this.#adopted);
+    const { left, complaints } = await undoChanges(rest, this.#wish.device, runProcess, sysctl);
+    for (const line of complaints) log.warn(`undoing: ${line}`);
+    const gone = rest.filter((change) => !left.includes(change));
+    await journal.keep(this.#adopted.filter((change) => !gone.includes(change)));
+    this.#adopted = [];
+  }
+
+  #isWanted(change: HostChange): boolean {
+    const { families } = this.#wish;
+    switch (change.kind) {
+      case "default-route":
+        return families.includes(change.family);
+      case "src-valid-mark":
+        return families.includes(4);
+      case "firewall":
+        return families.length > 0 || wantsFirewall(this.#setting.config);
+      default:
+        return change satisfies never;
+    }
+  }
+
   /** The mark of the outer datagrams; throws a DaemonError where the default routes cannot be had. */
   async prepare(): Promise<number> {
-    if (this.#wish.families.length > 0) {
+    if (this.#wish.families.length > 0 && this.#routes.length === 0) {
       this.#mark = await chooseMark(this.#wish, this.#remembered, this.#setting.runProcess);
     }
     return this.#mark;
@@ -152,10 +188,12 @@ export class HostChanges {
   }
 
   async #make(port: number): Promise<void> {
-    const { families } = this.#wish;
+    await this.#keepAdopted();
     const { runProcess, log } = this.#setting;
-    const isRouted = families.length > 0;
-    const routes = isRouted ? await planRoutes(this.#wish, this.#mark, runProcess) : [];
+    const isRouted = this.#wish.families.length > 0;
+    const families = this.#wish.families.filter((one) => !this.#isRouted(one));
+    const wish = { ...this.#wish, families };
+    const routes = families.length > 0 ? await planRoutes(wish, this.#mark, runProcess) : [];
     for (const family of families) {
       if (routes.some((route) => route.family === family)) continue;
       log.warn(`this host has no IPv${family}: no default route for it`);
@@ -163,6 +201,10 @@ export class HostChanges {
     await this.#protect(isRouted ? { port, mark: this.#mark } : undefined);
     if (families.includes(4)) await this.#setSwitch();
     for (const route of routes) await this.#setRoute(route);
+  }
+
+  #isRouted(family: 4 | 6): boolean {
+    return this.#routes.some((route) => route.family === family);
   }
 
   async #setRoute(route: DefaultRoute): Promise<void> {
@@ -193,7 +235,8 @@ export class HostChanges {
     const isEmpty = addresses[4].length + addresses[6].length === 0;
     if (this.#isClosed || (isEmpty && socket === undefined)) return;
     const plan: FirewallPlan = { device, addresses, socket };
-    await journal.record({ kind: "firewall" });
+    const isRecorded = journal.changes.some(({ kind }) => kind === "firewall");
+    if (!isRecorded) await journal.record({ kind: "firewall" });
     const fault = await setFirewall(plan, runProcess);
     if (fault === undefined) {
       this.#firewall = plan;

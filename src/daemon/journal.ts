@@ -23,7 +23,7 @@ const VERSION = 1;
 const whole = (most: number) => z.int().min(0).max(most);
 const MAX_32 = 0xffff_ffff;
 
-const changeSchema = z.discriminatedUnion("kind", [
+export const changeSchema = z.discriminatedUnion("kind", [
   /** The default route of a family: a route in the table `mark`, and two rules, at `priority` and before it. */
   z.strictObject({
     kind: z.literal("default-route"),

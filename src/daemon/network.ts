@@ -51,6 +51,17 @@ export class Network {
     await runIpBatch(planNetwork(this.#input, this.#before).up, this.#run);
   }
 
+  /** Takes over a device that another run has set up, in this state; returns what `ip` said of failures. */
+  adopt(state: DeviceState): Promise<readonly string[]> {
+    this.#isUp = true;
+    return this.repair(this.lack(state));
+  }
+
+  /** The device before the tunnel took it; undefined: it is the tunnel's own. */
+  get before(): DeviceState | undefined {
+    return this.#before;
+  }
+
   /** Sets another MTU on the device and the routes; returns what `ip` said of failures. */
   async setMtu(wanted: DeviceMtu): Promise<readonly string[]> {
     const before = this.#input;

@@ -131,7 +131,7 @@ export interface StatusDocument {
     readonly listenPort: number;
     readonly isLinkUp: boolean;
   } & HostStatus;
-  readonly features: Omit<EngineFeatures, "tunName" | "udpPort"> & OffloadState;
+  readonly features: Omit<EngineFeatures, "tunName" | "udpPort" | "descriptors"> & OffloadState;
   readonly peers: readonly PeerStatus[];
   readonly sessions: number;
   readonly drops: Readonly<DropCounters>;
@@ -183,7 +183,7 @@ export interface StatusInput {
 /** The document from a snapshot of the engine. */
 export function statusDocument(input: StatusInput): StatusDocument {
   const { config, features, snapshot, counters } = input;
-  const { tunName, udpPort, ...offered } = features;
+  const { tunName, udpPort, descriptors: _, ...offered } = features;
   return {
     version: input.version,
     pid: input.pid,

@@ -46,6 +46,7 @@ export type EngineTunnel = ChangedTunnel &
     | "wipeKeys"
     | "rekey"
     | "close"
+    | "closeNodes"
     | "wipe"
     | "snapshot"
     | "sample"
@@ -53,7 +54,7 @@ export type EngineTunnel = ChangedTunnel &
   >;
 
 /** What the loop reports by itself; `ready` and other failures are the worker's to send. */
-export type EngineReport = Exclude<Report, { readonly kind: "ready" }>;
+export type EngineReport = Exclude<Report, { readonly kind: "ready" | "loaded" }>;
 
 /** Joins a tunnel and its io; runs from `start` until `stop` or a fatal report. */
 export class Engine {
@@ -64,7 +65,7 @@ export class Engine {
   readonly #targets: ChangeTargets;
   readonly #udpGuard: WatchGuard;
   readonly #tunGuard: WatchGuard;
-  #state: "running" | "ended" = "running";
+  #state: "running" | "paused" | "ended" = "running";
   #isLinkReportedUp = true;
   /** Whether the control side still has an `events` message to acknowledge. */
   #isEventPending = false;
@@ -129,7 +130,7 @@ export class Engine {
 
   /** Does what the control side asks. */
   handleCommand(command: Command): void {
-    if (this.#state !== "running") return;
+    if (this.#state === "ended") return;
     switch (command.kind) {
       case "apply":
         this.#apply(command.changes);
@@ -155,8 +156,20 @@ export class Engine {
         this.#isEventPending = false;
         this.#reportEvents();
         break;
+      case "pause":
+        this.#pause();
+        this.#report({ kind: "paused", id: command.id });
+        break;
+      case "resume":
+        this.#resume();
+        break;
+      case "let-go":
+        this.#end((now) => this.#tunnel.closeNodes(now));
+        break;
       case "stop":
-        this.#stop();
+        this.#end((now) => this.#tunnel.close(now));
+        break;
+      case "begin":
         break;
       default:
         command satisfies never;
@@ -299,11 +312,28 @@ export class Engine {
     this.#io.clock.armTimer(at, this.#onTimer);
   }
 
+  /** What arrives meanwhile waits in the kernel's queues, for us or for whoever takes the descriptors over. */
+  #pause(): void {
+    if (this.#state !== "running") return;
+    this.#state = "paused";
+    this.#io.clock.disarmTimer();
+    this.#udpGuard.hold();
+    this.#tunGuard.hold();
+  }
+
+  #resume(): void {
+    if (this.#state !== "paused") return;
+    this.#state = "running";
+    this.#udpGuard.release();
+    this.#tunGuard.release();
+    this.turn(READY.NONE);
+  }
+
   /** Close frames leave before the keys that seal them are wiped. */
-  #stop(): void {
+  #end(close: (now: Instant) => void): void {
     const now = this.#io.clock.now();
     this.#tunnel.setWallClock(this.#io.clock.wallMicros());
-    this.#tunnel.close(now);
+    close(now);
     this.#transmit(now);
     this.abandon();
     this.#report({ kind: "stopped" });

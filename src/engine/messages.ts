@@ -48,6 +48,21 @@ export interface EngineStart {
   /** Whether packet lines are recorded (log level debug). */
   readonly isTracing: boolean;
   readonly offloads: OffloadWish;
+  readonly inherited: Inherited;
+  /** Whether to report `loaded` and wait for `begin`, which then says what is inherited. */
+  readonly isStandby: boolean;
+}
+
+/** Descriptors that another process has opened; undefined: opened here. */
+export interface Inherited {
+  readonly tun: number | undefined;
+  readonly udp: number | undefined;
+}
+
+/** Where a peer was when an earlier run ended. */
+export interface LastEndpoint {
+  readonly peer: string;
+  readonly endpoint: PlainEndpoint;
 }
 
 /** Which offloads of the kernel may be used; what it does not have is left out without a word of failure. */
@@ -111,6 +126,19 @@ export type Command =
   | { readonly kind: "sample"; readonly id: number }
   | { readonly kind: "trace"; readonly id: number }
   | { readonly kind: "rekey"; readonly peer: string }
+  /** In standby: go on with these. */
+  | {
+      readonly kind: "begin";
+      readonly inherited: Inherited;
+      /** In place of `udp.mark`. */
+      readonly mark: number;
+      readonly endpoints: readonly LastEndpoint[];
+    }
+  /** Read and send nothing until `resume`, and answer `paused`. */
+  | { readonly kind: "pause"; readonly id: number }
+  | { readonly kind: "resume" }
+  /** Another process has both descriptors: wipe, close ours, answer `stopped`; sessions of nodes are closed. */
+  | { readonly kind: "let-go" }
   /** The control side has read the last `events` message and can take another. */
   | { readonly kind: "acknowledge" }
   /** Send close frames, wipe, close both descriptors, answer `stopped`. */
@@ -130,6 +158,8 @@ export function bufferMtu(mtu: number): number {
 
 /** What the kernel granted when the device and the socket were opened. */
 export interface EngineFeatures {
+  /** Descriptors of device and socket, which belong to the whole process. */
+  readonly descriptors: { readonly tun: number; readonly udp: number };
   /** The device's name as the kernel knows it. */
   readonly tunName: string;
   readonly udpPort: number;
@@ -202,6 +232,9 @@ export type Report =
     }
   /** `fault`: why nothing was changed, as the end of a sentence. */
   | { readonly kind: "reconfigured"; readonly id: number; readonly fault: string | undefined }
+  /** In standby: everything is loaded. */
+  | { readonly kind: "loaded" }
+  | { readonly kind: "paused"; readonly id: number }
   | { readonly kind: "stopped" }
   /** The engine cannot go on; keys are wiped. One line, no secrets. `detail` is for debug level. */
   | {

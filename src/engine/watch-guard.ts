@@ -56,6 +56,16 @@ export class WatchGuard {
     this.#watch.resume();
   }
 
+  /** Stops the watch until `release`, whatever it does by itself. */
+  hold(): void {
+    this.#resumeAt = NEVER;
+    this.#watch.pause();
+  }
+
+  release(): void {
+    this.#watch.resume();
+  }
+
   /** Ends the watch; no further call comes. */
   close(): void {
     this.#watch.close();

@@ -14,14 +14,15 @@ import { loadSodium } from "../crypto/sodium.ts";
 import { createClock } from "../io/clock.ts";
 import { IoError } from "../io/io-error.ts";
 import { CIPHER, loadNative, type Native } from "../io/native.ts";
-import { openTun, type TunDevice } from "../io/tun.ts";
-import { openUdp, type UdpSocket } from "../io/udp.ts";
+import { adoptTun, openTun, type TunDevice } from "../io/tun.ts";
+import { adoptUdp, openUdp, type UdpSocket } from "../io/udp.ts";
 import { Engine } from "./engine.ts";
 import {
   bufferMtu,
   type Command,
   type EngineFeatures,
   type EngineStart,
+  type Inherited,
   type Report,
 } from "./messages.ts";
 import type { EngineIo } from "./ports.ts";
@@ -50,7 +51,8 @@ function controlPort(): MessagePort {
 async function start(options: EngineStart): Promise<void> {
   const native = loadNative();
   const crypto = await loadSodium();
-  const io = openIo(native, options);
+  const { inherited, peers, udp: wished } = options.isStandby ? await standBy(options) : options;
+  const io = openIo(native, { ...options, udp: wished }, inherited);
   const { tun, udp } = io;
   const has = { tso: tun.offloads.includes("tso"), uso: tun.offloads.includes("uso") };
   const gro = udp.offloads.includes("gro");
@@ -76,17 +78,40 @@ async function start(options: EngineStart): Promise<void> {
   port.on("message", (command: Command) => engine?.handleCommand(command));
   engine.handleCommand({
     kind: "apply",
-    changes: options.peers.map((peer) => ({ kind: "add-peer", peer })),
+    changes: peers.map((peer) => ({ kind: "add-peer", peer })),
   });
-  for (const key of keyBytes(options.peers.flatMap(({ keys }) => keys))) crypto.wipe(key);
+  for (const key of keyBytes(peers.flatMap(({ keys }) => keys))) crypto.wipe(key);
+}
+
+/** Waits for the word to begin. */
+function standBy({
+  peers,
+  udp,
+}: EngineStart): Promise<Pick<EngineStart, "inherited" | "peers" | "udp">> {
+  return new Promise((resolve) => {
+    port.once("message", (command: Command) => {
+      if (command.kind !== "begin") process.exit(0);
+      const at = new Map(command.endpoints.map(({ peer, endpoint }) => [peer, endpoint]));
+      const placed = peers.map((peer) => ({ ...peer, lastEndpoint: at.get(peer.name) }));
+      const { inherited, mark } = command;
+      resolve({ inherited, peers: placed, udp: { ...udp, mark } });
+    });
+    report({ kind: "loaded" });
+  });
 }
 
 function openIo(
   native: Native,
   { tun, udp, offloads }: EngineStart,
+  inherited: Inherited,
 ): EngineIo & { readonly tun: TunDevice; readonly udp: UdpSocket } {
-  const device = openTun(native, tun.name, offloads);
-  const socket = openUdp(native, { ...udp, wish: offloads });
+  const device =
+    inherited.tun === undefined
+      ? openTun(native, tun.name, offloads)
+      : adoptTun(native, inherited.tun, tun.name, offloads);
+  const wish = { ...udp, wish: offloads };
+  const socket =
+    inherited.udp === undefined ? openUdp(native, wish) : adoptUdp(native, inherited.udp, wish);
   return {
     tun: device,
     udp: socket,
@@ -98,6 +123,7 @@ function openIo(
 
 function features(native: Native, tun: TunDevice, udp: UdpSocket): EngineFeatures {
   return {
+    descriptors: { tun: tun.fd, udp: udp.fd },
     tunName: tun.name,
     udpPort: udp.port,
     udpFamily: udp.family,

@@ -9,9 +9,11 @@
 /** What was tried: names the row of hints. */
 type IoOperation =
   | "open TUN device"
+  | "take TUN device"
   | "read TUN device"
   | "write TUN device"
   | "bind UDP socket"
+  | "take UDP socket"
   | "receive on UDP socket"
   | "send on UDP socket"
   | "watch descriptor";
@@ -58,8 +60,19 @@ const HINTS: Readonly<Partial<Record<IoOperation, Hints>>> = {
     EINVAL: "not a valid device name, or a device of this name exists and is no plain TUN device",
     EEXIST: "a device of this name exists and is no TUN device",
   },
+  "take TUN device": {
+    ENOTTY: "this inherited descriptor is no TUN device",
+    EINVAL: "the inherited device is no plain TUN device with a vnet header",
+    EBADFD: "the inherited device was deleted",
+    ENODEV: "set interface.name to that, or end the process that keeps it",
+  },
   "read TUN device": { EBADFD: "the device was deleted", ENODEV: "the device was deleted" },
   "write TUN device": { EBADFD: "the device was deleted", ENODEV: "the device was deleted" },
+  "take UDP socket": {
+    ENOTSOCK: "this inherited descriptor is no socket",
+    EPROTOTYPE: "the inherited socket is no UDP socket",
+    EPERM: "a firewall mark needs CAP_NET_ADMIN",
+  },
   "bind UDP socket": {
     EADDRINUSE: "another program uses this port",
     EADDRNOTAVAIL: "no interface of this host has this address",

@@ -39,6 +39,11 @@ export interface Native {
    */
   tunOpen(name: string, offloads: number, nameOut: Uint8Array): number;
   /**
+   * Takes a TUN device that another process has opened, with `offloads` as above; `nameOut` receives its name.
+   * Returns 0, -ENOTTY (no TUN device), -EINVAL (one of another kind), or -errno.
+   */
+  tunAdopt(fd: number, offloads: number, nameOut: Uint8Array): number;
+  /**
    * Reads packets until none is left, `capacity` rows are full or fewer than `room` bytes are free. They
    * lie one behind another, each at a multiple of 64; `room` is the most that one may have. A longer one is
    * cut and has STATUS -EMSGSIZE. Returns rows filled, or -errno when the first read fails (-EAGAIN:
@@ -69,6 +74,11 @@ export interface Native {
     bufferBytes: number,
     info: Int32Array,
   ): number;
+  /**
+   * Takes a bound UDP socket that another process has opened, with options and `info` as above. Returns 0,
+   * -ENOTSOCK, -EPROTOTYPE (no UDP socket), or -errno.
+   */
+  udpAdopt(fd: number, mark: number, device: string, bufferBytes: number, info: Int32Array): number;
   /**
    * Binds a UDP socket to the device of this name, which may be another than it was bound to. Returns 0 or -errno
    * (-ENODEV: there is none).
@@ -175,6 +185,21 @@ export interface Native {
    */
   processExec(path: Uint8Array, args: Uint8Array, descriptors: number): number;
 
+  /**
+   * Sends one datagram, and up to 8 descriptors with it, to the Unix socket at `path` (bytes; a first byte of 0 or
+   * "@": abstract). Never waits. Returns 0 or -errno (-EAGAIN: the receiver's queue is full).
+   */
+  notify(path: Uint8Array, text: Uint8Array, descriptors: Int32Array): number;
+  /** What a descriptor is: a value of `DESCRIPTOR`. */
+  descriptorKind(fd: number): number;
+  /** Opens a non-blocking Unix datagram socket at `path`; returns it, or -errno. */
+  notifyListen(path: Uint8Array): number;
+  /**
+   * Takes one datagram; `descriptors` receives what came with it, close-on-exec, and -1 behind. Returns the
+   * datagram's length, or -errno (-EAGAIN: none there; -EMSGSIZE: too long, nothing is kept open).
+   */
+  notifyReceive(fd: number, text: Uint8Array, descriptors: Int32Array): number;
+
   /** CLOCK_BOOTTIME in milliseconds with fraction. */
   clock(): number;
   /** Name of an errno of either sign, such as "EPERM". */
@@ -183,6 +208,9 @@ export interface Native {
 
 /** How ChaCha20-Poly1305 is computed: through OpenSSL's EVP, or of its two primitives directly, which is faster. */
 export const CIPHER = { EVP: 1, PRIMITIVES: 2 } as const;
+
+/** Values of `descriptorKind`. */
+export const DESCRIPTOR = { OTHER: 0, TUN: 1, UDP: 2, UNIX_LISTENER: 3 } as const;
 
 /** Bits of `newsRead`. */
 export const NEWS = { OWN: 1, OTHER: 2 } as const;

@@ -39,17 +39,44 @@ export function openTun(
   name: string,
   wish: Readonly<Record<TunOffload, boolean>> = { tso: false, uso: false },
 ): TunDevice {
+  return withOffloads(native, `"${name}"`, wish, (flags, nameOut) =>
+    native.tunOpen(name, flags, nameOut),
+  );
+}
+
+/** Takes a device that another process has opened; throws an `IoError` where `fd` is none, or not called `name`. */
+export function adoptTun(
+  native: Native,
+  fd: number,
+  name: string,
+  wish: Readonly<Record<TunOffload, boolean>>,
+): TunDevice {
+  const device = withOffloads(native, `descriptor ${fd}`, wish, (flags, nameOut) => {
+    const result = native.tunAdopt(fd, flags, nameOut);
+    return result < 0 ? result : fd;
+  });
+  if (device.name === name) return device;
+  throw new IoError("take TUN device", `"${name}", for it is "${device.name}"`, "ENODEV");
+}
+
+/** Opens with the most offloads that the kernel grants; `object` names the device in errors. */
+function withOffloads(
+  native: Native,
+  object: string,
+  wish: Readonly<Record<TunOffload, boolean>>,
+  open: (flags: number, nameOut: Uint8Array) => number,
+): TunDevice {
   const nameOut = new Uint8Array(16);
   const wished = (["tso", "uso"] as const).filter((offload) => wish[offload]);
   // An older kernel refuses the whole for one flag it does not know.
   const tries: (readonly TunOffload[])[] = [wished, wished.filter((o) => o === "tso"), []];
   let fd = -1;
   for (const offloads of tries) {
-    fd = native.tunOpen(name, flagsOf(offloads), nameOut);
+    fd = open(flagsOf(offloads), nameOut);
     if (fd >= 0) return new TunDevice(native, fd, nameIn(nameOut), offloads);
     if (native.errnoName(fd) !== "EINVAL") break;
   }
-  throw new IoError("open TUN device", `"${name}"`, native.errnoName(fd));
+  throw new IoError("open TUN device", object, native.errnoName(fd));
 }
 
 /** Checksums are left partial wherever super-packets are taken; a device without either finishes them. */

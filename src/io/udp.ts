@@ -90,6 +90,17 @@ export function openUdp(native: Native, options: UdpOptions): UdpSocket {
   return new UdpSocket(native, fd, info, offloads, { device, mark });
 }
 
+/** Takes a bound socket that another process has opened; `address` and `port` are as they are. */
+export function adoptUdp(native: Native, fd: number, options: UdpOptions): UdpSocket {
+  const { mark = 0, device = "", bufferBytes = UDP_BUFFER_BYTES } = options;
+  const info = new Int32Array(4);
+  const result = native.udpAdopt(fd, mark, device, bufferBytes, info);
+  if (result < 0) {
+    throw new IoError("take UDP socket", `descriptor ${fd}`, native.errnoName(result));
+  }
+  return new UdpSocket(native, fd, info, offloadsOf(native, fd, options), { device, mark });
+}
+
 /** Those of the wished offloads that the kernel has. */
 function offloadsOf(native: Native, fd: number, { wish }: UdpOptions): readonly UdpOffload[] {
   const wanted = (wish?.gso ? UDP_OFFLOAD.GSO : 0) | (wish?.gro ? UDP_OFFLOAD.GRO : 0);

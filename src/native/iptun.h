@@ -235,10 +235,12 @@ bool holds_slots(struct bytes arena, int32_t stride, int32_t capacity);
 /* --- One section a file. --- */
 
 napi_value tun_open(napi_env env, napi_callback_info info);
+napi_value tun_adopt(napi_env env, napi_callback_info info);
 napi_value tun_read(napi_env env, napi_callback_info info);
 napi_value tun_write(napi_env env, napi_callback_info info);
 
 napi_value udp_open(napi_env env, napi_callback_info info);
+napi_value udp_adopt(napi_env env, napi_callback_info info);
 napi_value udp_bind_device(napi_env env, napi_callback_info info);
 napi_value udp_set_mark(napi_env env, napi_callback_info info);
 napi_value udp_offload(napi_env env, napi_callback_info info);
@@ -254,6 +256,13 @@ int set_dont_fragment(int fd, int family, bool is_on);
 
 /* Kinds of news, as bits: of the tunnel's own device, of all else. */
 enum { NEWS_OWN = 1, NEWS_OTHER = 2 };
+/* notify.c. Makes a descriptor from another process close-on-exec and non-blocking. Returns 0 or -errno. */
+int prepare_inherited(int fd);
+napi_value descriptor_kind(napi_env env, napi_callback_info info);
+napi_value notify_send(napi_env env, napi_callback_info info);
+napi_value notify_listen(napi_env env, napi_callback_info info);
+napi_value notify_receive(napi_env env, napi_callback_info info);
+
 napi_value link_mtu(napi_env env, napi_callback_info info);
 napi_value news_open(napi_env env, napi_callback_info info);
 napi_value news_read(napi_env env, napi_callback_info info);

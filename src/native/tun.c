@@ -25,28 +25,42 @@ _Static_assert(sizeof(struct virtio_net_hdr) == 10, "the vnet header is 10 bytes
 
 /* --- Open. --- */
 
+/* TUNSETVNETHDRSZ (2.6.33): 10 bytes, not the 12 of newer virtio. TUNSETOFFLOAD (2.6.27) takes the
+   flags by value. 0 makes the kernel finish every checksum and cut every super-packet before we read
+   it, whatever a persistent device was set to. */
+static int set_up(int fd, int offloads) {
+  int header = sizeof(struct virtio_net_hdr);
+  if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0) return -errno;
+  return ioctl(fd, TUNSETOFFLOAD, (unsigned long)(unsigned)offloads) < 0 ? -errno : 0;
+}
+
 static int open_device(char name[IFNAMSIZ], int offloads) {
   struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR};
-  int header = sizeof(struct virtio_net_hdr);
-  int error;
   int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return -errno;
   memcpy(request.ifr_name, name, IFNAMSIZ);
   /* TUNSETIFF creates the device, or attaches to a persistent one that this user owns; EBUSY when
      another process holds it. IFF_VNET_HDR since Linux 2.6.27. */
-  if (ioctl(fd, TUNSETIFF, &request) < 0) goto fail;
-  /* TUNSETVNETHDRSZ (2.6.33): 10 bytes, not the 12 of newer virtio. */
-  if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0) goto fail;
-  /* TUNSETOFFLOAD (2.6.27) takes the flags by value. 0 makes the kernel finish every checksum and
-     cut every super-packet before we read it, whatever a persistent device was set to. */
-  if (ioctl(fd, TUNSETOFFLOAD, (unsigned long)(unsigned)offloads) < 0) goto fail;
-  memcpy(name, request.ifr_name, IFNAMSIZ);
-  return fd;
-
-fail:
-  error = errno;
+  int result = ioctl(fd, TUNSETIFF, &request) < 0 ? -errno : set_up(fd, offloads);
+  if (result == 0) {
+    memcpy(name, request.ifr_name, IFNAMSIZ);
+    return fd;
+  }
   close(fd);
-  return -error;
+  return result;
+}
+
+/* Takes a descriptor that another process has opened. Returns 0, -ENOTTY (no TUN device), -EINVAL (of
+   another kind), or -errno. */
+static int adopt_device(int fd, char name[IFNAMSIZ], int offloads) {
+  static const short wanted = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
+  struct ifreq request = {0};
+  /* TUNGETIFF since Linux 2.6.27. EBADFD: the device was deleted. */
+  if (ioctl(fd, TUNGETIFF, &request) < 0) return -errno;
+  if ((request.ifr_flags & (wanted | IFF_TAP)) != wanted) return -EINVAL;
+  memcpy(name, request.ifr_name, IFNAMSIZ);
+  int result = prepare_inherited(fd);
+  return result < 0 ? result : set_up(fd, offloads);
 }
 
 napi_value tun_open(napi_env env, napi_callback_info info) {
@@ -59,6 +73,19 @@ napi_value tun_open(napi_env env, napi_callback_info info) {
   if (out.length < IFNAMSIZ) result = -EINVAL;
   if (result == 0) result = open_device(name, offloads);
   if (result >= 0) memcpy(out.data, name, IFNAMSIZ);
+  return give_int(&call, result);
+}
+
+napi_value tun_adopt(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, "tunAdopt", 3);
+  char name[IFNAMSIZ] = {0};
+  int fd = take_int(&call, 0);
+  int offloads = take_int(&call, 1);
+  struct bytes out = take_bytes(&call, 2);
+  if (call.failed) return NULL;
+  if (out.length < IFNAMSIZ) return give_int(&call, -EINVAL);
+  int result = adopt_device(fd, name, offloads);
+  if (result == 0) memcpy(out.data, name, IFNAMSIZ);
   return give_int(&call, result);
 }
 

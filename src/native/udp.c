@@ -70,8 +70,7 @@ static int set_options(int fd, int family, const struct settings *settings) {
   int result = 0;
   if (family == AF_INET6) {
     /* IPv4 arrives here as ::ffff:a.b.c.d. RECVPKTINFO since 2.6.14, RECVTCLASS too. */
-    result = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-    if (result == 0) result = set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    result = set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     if (result == 0) result = set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
   }
   /* The IPv4 options work on a dual-stack socket as well, and apply to its mapped addresses. */
@@ -105,7 +104,9 @@ static int open_family(int family, const struct settings *settings) {
   socklen_t length = fill_bind_name(&name, family, settings);
   int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
-  int result = set_options(fd, family, settings);
+  /* Cannot be changed once the socket is bound. */
+  int result = family == AF_INET6 ? set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) : 0;
+  if (result == 0) result = set_options(fd, family, settings);
   if (result == 0 && bind(fd, &name.any, length) < 0) result = -errno;
   if (result == 0) return fd;
   close(fd);
@@ -169,6 +170,32 @@ static int rebind_device(int fd, const char device[IFNAMSIZ]) {
   /* The port lies at the same place in both families. */
   if (after.v4.sin_port != 0) return 0;
   return bind(fd, &name.any, length) < 0 ? -errno : 0;
+}
+
+/* Takes a bound socket that another process has opened. Returns 0, -ENOTSOCK, -EPROTOTYPE (not UDP), or
+   -errno. */
+static int adopt_socket(int fd, const struct settings *settings) {
+  int domain = get_int(fd, SOL_SOCKET, SO_DOMAIN);
+  if (domain < 0) return domain;
+  bool is_udp = (domain == AF_INET || domain == AF_INET6) &&
+                get_int(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_UDP;
+  if (!is_udp) return -EPROTOTYPE;
+  int result = prepare_inherited(fd);
+  return result < 0 ? result : set_options(fd, domain, settings);
+}
+
+napi_value udp_adopt(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, "udpAdopt", 5);
+  struct settings settings = {0};
+  int fd = take_int(&call, 0);
+  settings.mark = take_int(&call, 1);
+  int result = take_name(&call, 2, settings.device);
+  settings.buffer_bytes = take_int(&call, 3);
+  struct rows out = take_rows(&call, 4);
+  if (call.failed) return NULL;
+  if (out.length < 4) result = -EINVAL;
+  if (result == 0) result = adopt_socket(fd, &settings);
+  return give_int(&call, result == 0 ? describe(fd, out.data) : result);
 }
 
 napi_value udp_bind_device(napi_env env, napi_callback_info info) {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { tunnelBuffers } from "../../src/core/buffers.ts";
 import { DEFAULT_LIMITS, type PeerOptions, type TunnelOptions } from "../../src/core/options.ts";
-import { NEVER } from "../../src/core/time.ts";
+import { after, NEVER } from "../../src/core/time.ts";
 import { Tunnel } from "../../src/core/tunnel.ts";
 import { MESSAGE_TYPE } from "../../src/core/wire.ts";
 import { endpoint, ipBytes, prefix } from "../helpers/address.ts";
@@ -122,6 +122,26 @@ it("a tunnel that starts again is answered unchallenged, because its stamps foll
 });
 
 describe("a peer that is added", () => {
+  it("is called where it was last, before it is where it is configured", () => {
+    const tunnel = newTunnel();
+    tunnel.addPeer(peerNamed("other", { lastEndpoint: AWAY }), START);
+    expect(takeTypes(tunnel)).toEqual([MESSAGE_TYPE.INIT]);
+    expect(tunnel.snapshot(START).peers[0]?.endpoint).toEqual(AWAY);
+    const both = newTunnel();
+    const configured = endpoint("198.51.100.1", 7);
+    const options = { endpoints: [configured], hasConfiguredEndpoint: true, lastEndpoint: AWAY };
+    both.addPeer(peerNamed("other", options), START);
+    expect(both.snapshot(START).peers[0]?.endpoint).toEqual(AWAY);
+  });
+
+  it("is forgotten there when it stays silent", () => {
+    const tunnel = newTunnel();
+    tunnel.addPeer(peerNamed("other", { lastEndpoint: AWAY }), START);
+    const later = after(START, 181_000);
+    tunnel.handleTimeout(later);
+    expect(tunnel.snapshot(later).peers[0]?.endpoint).toBeUndefined();
+  });
+
   it("gets an INIT where it can be reached, and its keepalive is armed", () => {
     const tunnel = newTunnel();
     const options = { endpoints: [AWAY], hasConfiguredEndpoint: true, keepaliveSeconds: 7 };
@@ -350,4 +370,18 @@ describe("an end", () => {
     hub.tunnel.wipe();
     expect([hub.snapshot().sessions, hubSite.aead().slotsInUse]).toEqual([0, 0]);
   });
+});
+
+it("a tunnel whose place is taken closes the sessions of a group's nodes, and no other", () => {
+  const { world, hub, sites } = newGroup({ sites: 2, crypto: "stub" });
+  world.advance(1_000);
+  const before = sites.map(({ host }) => isUp(host));
+  hub.act((tunnel, now) => tunnel.closeNodes(now));
+  world.settle();
+  const pair = newUp();
+  pair.left.act((tunnel, now) => tunnel.closeNodes(now));
+  pair.world.settle();
+  expect(before).toEqual([true, true]);
+  expect(hub.tunnel.snapshot(world.now).sessions).toBe(0);
+  expect(isUp(pair.right)).toBe(true);
 });

@@ -6,12 +6,14 @@ import { describe, expect, it } from "vitest";
 import { mapAddress } from "../../src/core/prefix.ts";
 import { controlApi, HEALTH_MS } from "../../src/daemon/control-api.ts";
 import { EventStream } from "../../src/daemon/event-stream.ts";
+import { HandOver } from "../../src/daemon/hand-over.ts";
 import { History, SAMPLE_MS } from "../../src/daemon/history.ts";
 import type { StatusDocument } from "../../src/daemon/status.ts";
 import { peerStatus, statusDocument } from "../cli/status-fixture.ts";
 import { type Schema, schemaFaults } from "../helpers/json-schema.ts";
 import { setUp } from "./control-rig.ts";
 import { EVENTS } from "./events.ts";
+import { memoryLog } from "./log.ts";
 import { peerSnapshot, tunnelSnapshot } from "./snapshot.ts";
 import { ask, Listener } from "./socket-client.ts";
 import { settle } from "./timers.ts";
@@ -261,8 +263,16 @@ function resources() {
     rekey: () => undefined,
     history: new History(),
     events: new EventStream(() => 0),
+    handOver: new HandOver({
+      ...{ engine: notAsked, host: notAsked, send: notAsked, errnoName: notAsked },
+      ...{ leaveSocket: notAsked, startTimer: notAsked, log: memoryLog() },
+    }),
     startTimer: () => () => undefined,
   });
+}
+
+function notAsked(): never {
+  throw new Error("not asked");
 }
 
 function component(name: string): Schema {

@@ -7,12 +7,15 @@ import { afterEach, beforeEach } from "vitest";
 import type { Config } from "../../src/config/config.ts";
 import { ControlSide } from "../../src/daemon/control-side.ts";
 import type { DeviceState } from "../../src/daemon/device-state.ts";
+import type { StartedWith } from "../../src/daemon/inherited.ts";
 import type { RunProcess } from "../../src/daemon/ip-command.ts";
 import { Journal } from "../../src/daemon/journal.ts";
 import { Network } from "../../src/daemon/network.ts";
 import type { News } from "../../src/daemon/network-news.ts";
 import type { NodeId } from "../../src/daemon/node-id.ts";
 import type { Interfaces } from "../../src/daemon/own-addresses.ts";
+import type { Predecessor } from "../../src/daemon/take-over.ts";
+import type { LastEndpoint } from "../../src/engine/messages.ts";
 import { config, peerConfig } from "./config.ts";
 import { FakeEngine } from "./fake-engine.ts";
 import { memoryLog } from "./log.ts";
@@ -47,6 +50,12 @@ interface Options {
   /** The kernel tells of changes. */
   readonly hasNews?: boolean;
   readonly answers?: readonly (readonly string[] | Error)[];
+  readonly startedWith?: StartedWith;
+  readonly predecessor?: Predecessor;
+  /** What the run before has kept. */
+  readonly endpoints?: readonly LastEndpoint[];
+  /** What sending descriptors answers. */
+  readonly sendResult?: number;
   /** In place of `ip` and its answers. */
   readonly run?: RunProcess;
   /** Told of each step of the start. */
@@ -73,6 +82,7 @@ export function setUp(options: Options = {}) {
     /** Brings news while somebody listens. */
     tell: ((news: News) => void) | undefined;
   } = { interfaces: UP, state: WHOLE, validMark: "0", tell: undefined };
+  const kept: { endpoints: readonly LastEndpoint[] } = { endpoints: options.endpoints ?? [] };
   const answerIp = options.ip ?? ((args) => ({ exitCode: args[0] === "-j" ? 1 : 0 }));
   const runProcess: RunProcess = async (_file, args, input) => {
     ip.push(`${args.join(" ")} < ${input.trim().split("\n").join(", ")}`);
@@ -84,7 +94,7 @@ export function setUp(options: Options = {}) {
     forget: () => {
       running = undefined;
     },
-    ...{ engine, timers, log, ip, asked, socketPath, world },
+    ...{ engine, timers, log, ip, asked, socketPath, world, kept },
     untilSpawned: async () => {
       while (engine.start === undefined) await settle();
     },
@@ -120,6 +130,19 @@ export function setUp(options: Options = {}) {
         },
       },
       socketPath,
+      startedWith: options.startedWith ?? { tun: undefined, udp: undefined, control: undefined },
+      predecessor: options.predecessor,
+      lastEndpoints: {
+        read: () => kept.endpoints,
+        write: async (endpoints) => {
+          kept.endpoints = endpoints;
+        },
+      },
+      send: (path, descriptors) => {
+        ip.push(`descriptors ${descriptors.join(" ")} to ${path}`);
+        return options.sendResult ?? 0;
+      },
+      errnoName: (errno) => `errno ${errno}`,
       startTimer: timers.start,
       nowMs: () => timers.nowMs,
       wallMs: () => WALL_MS + timers.nowMs,

@@ -11,6 +11,9 @@ const CONTEXT = {
   ownAddresses: [],
   linkMtu: 9000,
   zoneIndex: () => 3,
+  inherited: { tun: undefined, udp: undefined },
+  endpoints: [],
+  isStandby: false,
 };
 
 describe("the start message", () => {

@@ -19,7 +19,7 @@ export class FakeEngine implements EnginePort {
   /** Takes the place of `spawnEngine`; ready at the next turn of the loop. */
   readonly spawn = (start: EngineStart): EnginePort => {
     this.start = structuredClone(start);
-    if (this.answers) setImmediate(() => this.report({ kind: "ready", features: this.features }));
+    if (this.answers) setImmediate(() => this.report(this.#first(start)));
     return this;
   };
 
@@ -36,7 +36,15 @@ export class FakeEngine implements EnginePort {
     } else if (command.kind === "reconfigure") {
       const fault = this.refusals.shift();
       this.report({ kind: "reconfigured", id: command.id, fault });
-    } else if (command.kind === "stop") this.report({ kind: "stopped" });
+    } else if (command.kind === "pause") this.report({ kind: "paused", id: command.id });
+    else if (command.kind === "begin") {
+      setImmediate(() => this.report({ kind: "ready", features: this.features }));
+    } else if (command.kind === "stop" || command.kind === "let-go")
+      this.report({ kind: "stopped" });
+  }
+
+  #first({ isStandby }: EngineStart): Report {
+    return isStandby ? { kind: "loaded" } : { kind: "ready", features: this.features };
   }
 
   listen(listener: EnginePortListener): void {

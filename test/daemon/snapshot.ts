@@ -5,6 +5,7 @@ import { mapAddress } from "../../src/core/prefix.ts";
 import type { EngineCounters, EngineFeatures } from "../../src/engine/messages.ts";
 
 export const FEATURES: EngineFeatures = {
+  descriptors: { tun: 20, udp: 21 },
   tunName: "iptun0",
   udpPort: 1194,
   udpFamily: 6,

@@ -581,3 +581,47 @@ function ipv4Header(source: string): Uint8Array {
   header.set(source.split(".").map(Number), 12);
   return header;
 }
+
+describe("an engine whose tunnel is handed over", () => {
+  it("reads, sends and wakes up no more while it is paused, and answers so", () => {
+    const { engine, udp, tun, journal, clock, reports } = rig();
+    udp.reads.push(1);
+    tun.reads.push(1);
+    journal.length = 0;
+
+    engine.handleCommand({ kind: "pause", id: 5 });
+    engine.turn(READY.UDP | READY.TUN);
+    engine.handleCommand({ kind: "rekey", peer: "b" });
+
+    expect(reports.at(-1)).toEqual({ kind: "paused", id: 5 });
+    expect(clock.armedFor).toBeUndefined();
+    expect(journal.filter((entry) => /receive|read|send/.test(entry))).toEqual([]);
+  });
+
+  it("goes on where it was when it is resumed", () => {
+    const { engine, udp, journal } = rig();
+    engine.handleCommand({ kind: "pause", id: 5 });
+
+    engine.handleCommand({ kind: "resume" });
+    udp.reads.push(1);
+    engine.turn(READY.UDP);
+
+    expect(journal).toContain("udp.receive=1");
+  });
+
+  it("is let go with word to the nodes alone, its keys wiped and its descriptors closed", () => {
+    const { engine, tunnel, udp, tun, journal, reports } = rig();
+    engine.handleCommand({ kind: "pause", id: 5 });
+    tunnel.transmits.push(2);
+    journal.length = 0;
+
+    engine.handleCommand({ kind: "let-go" });
+
+    expect(journal.filter((entry) => /^(close|udp\.send|wipe)/.test(entry))).toEqual([
+      "close nodes",
+      "udp.send(2)",
+      "wipe",
+    ]);
+    expect([udp.isClosed, tun.isClosed, reports.at(-1)]).toEqual([true, true, { kind: "stopped" }]);
+  });
+});

@@ -257,6 +257,10 @@ export class FakeTunnel implements EngineTunnel {
   rekey(name: string): void {
     this.applied.push({ rekey: name });
   }
+  closeNodes(): void {
+    this.#journal.push("close nodes");
+  }
+
   close(): void {
     this.#journal.push("close");
   }

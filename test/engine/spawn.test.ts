@@ -98,6 +98,8 @@ function startWith(keys: readonly Uint8Array[]): EngineStart {
     copyDscp: false,
     limits: DEFAULT_LIMITS,
     isTracing: false,
+    inherited: { tun: undefined, udp: undefined },
+    isStandby: false,
     offloads: { tso: true, uso: true, gso: true, gro: true },
     peers: [
       {

@@ -78,6 +78,18 @@ describe("a watch", () => {
 
     expect(watch.isPaused).toBe(true);
   });
+
+  it("that is held stays so, whatever its pauses were, until it is released", () => {
+    const { guard, watch } = guarded();
+    guard.pause(START);
+
+    guard.hold();
+    guard.handleTimeout(at(10_000));
+
+    expect([watch.isPaused, guard.resumeAt]).toEqual([true, NEVER]);
+    guard.release();
+    expect(watch.isPaused).toBe(false);
+  });
 });
 
 function at(ms: number): Instant {

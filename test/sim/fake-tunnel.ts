@@ -159,6 +159,7 @@ export class FakeTunnel implements TunnelLike {
   setEndpoints(): void {}
   rekey(): void {}
   close(): void {}
+  closeNodes(): void {}
   wipe(): void {}
 
   #row(outgoing: MessageBatch, offset: number, length: number): void {

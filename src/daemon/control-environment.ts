@@ -1,0 +1,54 @@
+/** What the control side needs of the world, so that it runs in tests without a device: daemon.ts fills it. */
+import type { EngineStart } from "../engine/messages.ts";
+import type { EnginePort } from "../engine/spawn.ts";
+import type { DeviceState } from "./device-state.ts";
+import type { DeviceNetwork } from "./given-network.ts";
+import type { StartedWith } from "./inherited.ts";
+import type { RunProcess } from "./ip-command.ts";
+import type { Journal } from "./journal.ts";
+import type { LastEndpoints } from "./last-endpoints.ts";
+import type { ListenForNews } from "./network-news.ts";
+import type { NetworkPlanInput } from "./network-plan.ts";
+import type { NodeId } from "./node-id.ts";
+import type { Interfaces } from "./own-addresses.ts";
+import type { StartTimer } from "./repeats.ts";
+import type { Sysctl } from "./sysctl.ts";
+import type { Predecessor } from "./take-over.ts";
+
+export interface ControlEnvironment {
+  readonly spawn: (start: EngineStart) => EnginePort;
+  readonly runProcess: RunProcess;
+  readonly lookup: (host: string, family: 0 | 4 | 6) => Promise<readonly string[]>;
+  readonly interfaces: () => Interfaces;
+  /** Bytes of the longest packet that a device takes; negative: there is none of this name. */
+  readonly linkMtu: (device: string) => number;
+  /** The device's state; undefined where no device has this name. */
+  /** The network of a device, which was in state `before` (undefined: it was not there). */
+  readonly makeNetwork: (
+    wanted: NetworkPlanInput,
+    before: DeviceState | undefined,
+  ) => DeviceNetwork;
+  readonly look: (device: string) => Promise<DeviceState | undefined>;
+  readonly listenForNews: ListenForNews;
+  readonly loadNodeId: (stateDir: string, interfaceName: string) => Promise<NodeId>;
+  /** The interface's journal. */
+  readonly journal: Journal;
+  readonly sysctl: Sysctl;
+  /** Path of the control socket; its directory exists. */
+  readonly socketPath: string;
+  readonly startedWith: StartedWith;
+  /** The process whose place this one takes; undefined: none. */
+  readonly predecessor: Predecessor | undefined;
+  readonly lastEndpoints: Pick<LastEndpoints, "read" | "write">;
+  /** Sends descriptors to a Unix datagram socket; 0 or -errno. */
+  readonly send: (path: string, descriptors: readonly number[]) => number;
+  readonly errnoName: (errno: number) => string;
+  readonly startTimer: StartTimer;
+  /** Milliseconds of a monotonic clock. */
+  readonly nowMs: () => number;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
+  readonly residentBytes: () => number;
+  readonly version: string;
+  readonly pid: number;
+}
