@@ -11,16 +11,20 @@
 import { isAbsolute, join } from "node:path";
 import { parseKeyText } from "../core/keys.ts";
 import type { Path } from "./locate.ts";
-import { exposureFault, type Identity, readRegularFile } from "./private-file.ts";
+import { exposureFault, type FileContent, type Identity, readRegularFile } from "./private-file.ts";
 import type { PeerSettings } from "./schema.ts";
 import type { Report } from "./settings.ts";
 import { shown } from "./shown.ts";
+
+/** Reads a key file by its whole path; the fault is a clause that follows its name. */
+export type KeyFileReader = (file: string) => FileContent | { readonly fault: string };
 
 /** What the reading of keys depends on besides the peer's settings. */
 export interface KeyContext {
   /** Directory of the configuration: relative key files start here. */
   readonly directory: string;
   readonly identity: Identity;
+  readonly readKeyFile: KeyFileReader;
   readonly report: Report;
   /** Takes note of every key that was read, so that it can be overwritten whatever happens next. */
   readonly keep: (key: Uint8Array) => void;
@@ -42,6 +46,9 @@ const LONGEST_KEY_TEXT = 52;
 /** A byte order mark as text, and as the characters that its bytes are in latin1. */
 const BYTE_ORDER_MARK = /^(?:\ufeff|\u00ef\u00bb\u00bf)/;
 const MAKE_KEY = "make one with `iptun keygen`";
+
+/** The key file of that name on this host. */
+export const readKeyFile: KeyFileReader = (file) => readRegularFile(file, LONGEST_KEY_TEXT, true);
 
 /** The keys of one peer; faults are reported and left out. */
 export function readKeys(peer: PeerSettings, path: Path, context: KeyContext): SourcedKey[] {
@@ -91,7 +98,7 @@ function fileKey({ text, path }: Entry, context: KeyContext): SourcedKey | undef
   }
   const subject = `key file ${shown(text)}`;
   const file = isAbsolute(text) ? text : join(context.directory, text);
-  const content = readRegularFile(file, LONGEST_KEY_TEXT, true);
+  const content = context.readKeyFile(file);
   if ("fault" in content) {
     context.report(path, `${subject} ${content.fault}`);
     return undefined;

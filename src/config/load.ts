@@ -9,6 +9,7 @@
 import { isUtf8 } from "node:buffer";
 import { dirname } from "node:path";
 import type { Config } from "./config.ts";
+import { type KeyFileReader, readKeyFile } from "./key-source.ts";
 import { type LineOf, locate, type Path } from "./locate.ts";
 import {
   exposureFault,
@@ -44,6 +45,20 @@ class EnoughProblems extends Error {}
 export function loadConfig(file: string, identity: Identity = processIdentity()): Config {
   const content = readRegularFile(file, MAX_BYTES, false);
   if ("fault" in content) throw new ConfigError(file, [{ key: "", text: content.fault }]);
+  return checkConfig(content, { file, identity, readKeyFile });
+}
+
+/** What a configuration's content is checked with. */
+interface Source {
+  /** Named in problems; relative key files start in its directory. */
+  readonly file: string;
+  readonly identity: Identity;
+  readonly readKeyFile: KeyFileReader;
+}
+
+/** Checks a configuration as `loadConfig` does, be it in a file yet or not; its bytes are overwritten. */
+export function checkConfig(content: FileContent, source: Source): Config {
+  const { file } = source;
   const text = decode(file, content.bytes);
   const parsed = parseToml(text);
   if ("fault" in parsed) throw new ConfigError(file, [{ key: "", ...parsed.fault }]);
@@ -56,7 +71,7 @@ export function loadConfig(file: string, identity: Identity = processIdentity())
   const keys: Uint8Array[] = [];
   let isRight = false;
   try {
-    const config = checkTree(parsed.tree, text, content.stats, { file, identity, problems, keys });
+    const config = checkTree(parsed.tree, text, content.stats, { ...source, problems, keys });
     isRight = problems.length === 0;
     if (isRight) return config;
   } catch (error) {
@@ -71,9 +86,7 @@ export function loadConfig(file: string, identity: Identity = processIdentity())
   throw new ConfigError(file, problems);
 }
 
-interface Findings {
-  readonly file: string;
-  readonly identity: Identity;
+interface Findings extends Source {
   /** Receives what is wrong. */
   readonly problems: ConfigProblem[];
   /** Receives every key that was read. */
@@ -84,7 +97,7 @@ function checkTree(
   raw: Tree,
   text: string,
   stats: FileContent["stats"],
-  { file, identity, problems, keys }: Findings,
+  { file, identity, readKeyFile, problems, keys }: Findings,
 ): Config {
   // A file without problems needs no lines.
   let located: LineOf | undefined;
@@ -102,6 +115,7 @@ function checkTree(
     file,
     directory: dirname(file),
     identity,
+    readKeyFile,
     lineOf,
     report,
     keep: (key) => keys.push(key),

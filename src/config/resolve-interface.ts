@@ -50,13 +50,18 @@ export function resolveInterface(
 }
 
 function checkDeviceName(name: string, key: "name" | "device", report: Report): void {
+  const fault = deviceNameFault(name);
+  if (fault !== undefined) report(["interface", key], `${shown(name)} ${fault}`);
+}
+
+/** Why a device cannot have the name, as a clause that follows it; undefined: it can. */
+export function deviceNameFault(name: string): string | undefined {
   const bytes = Buffer.byteLength(name);
   if (bytes > MAX_NAME_BYTES) {
-    const text = `${shown(name)} has ${bytes} bytes; expected at most ${MAX_NAME_BYTES}; shorten it`;
-    report(["interface", key], text);
-  } else if (!DEVICE_NAME.test(name) || MISLEADING_NAME.test(name)) {
-    report(["interface", key], `${shown(name)} cannot name a device; ${NAME_EXPECTED}`);
+    return `has ${bytes} bytes; expected at most ${MAX_NAME_BYTES}; shorten it`;
   }
+  const isRight = DEVICE_NAME.test(name) && !MISLEADING_NAME.test(name);
+  return isRight ? undefined : `cannot name a device; ${NAME_EXPECTED}`;
 }
 
 function resolveAddresses(
@@ -79,7 +84,8 @@ function resolveAddresses(
   return [...addresses.values()];
 }
 
-function parseInterfaceAddress(text: string): InterfaceAddress | { readonly fault: string } {
+/** Reads "10.0.0.1/24"; the fault is a clause that follows the text. */
+export function parseInterfaceAddress(text: string): InterfaceAddress | { readonly fault: string } {
   if (!text.includes("/")) {
     const alone = text.includes(":") ? 128 : 32;
     const expected = 'expected an address with its prefix length, such as "10.0.0.1/24"';

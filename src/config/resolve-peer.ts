@@ -41,7 +41,9 @@ export interface ResolvedPeer {
 }
 
 const PEER_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._@-]{0,31}$/u;
-const NAME_EXPECTED = 'expected 1 to 32 letters, digits, ".", "_", "@" or "-"';
+/** The clause that follows a name that `peerName` refuses. */
+export const PEER_NAME_FAULT =
+  'cannot name a peer; expected 1 to 32 letters, digits, ".", "_", "@" or "-"';
 const ENDPOINT_EXPECTED =
   'expected "host:port", such as "vpn.example.org:1194", "192.0.2.1:1194" or "[2001:db8::1]:1194"';
 
@@ -69,10 +71,7 @@ export function resolvePeer(
   const path: Path = ["peer", index];
   const name = peerName(settings.name, index);
   if (name === undefined) {
-    context.report(
-      [...path, "name"],
-      `${shown(settings.name)} cannot name a peer; ${NAME_EXPECTED}`,
-    );
+    context.report([...path, "name"], `${shown(settings.name)} ${PEER_NAME_FAULT}`);
   }
   const keys = readKeys(settings, path, context);
   checkKind(settings, keys, path, context);
@@ -150,14 +149,22 @@ function resolveEndpoints(
   const seen = new Set<string>();
   return texts.flatMap((text, index) => {
     const place = typeof given === "string" ? path : [...path, index];
-    const parsed = parseHostPort(text);
-    const fault = "fault" in parsed ? parsed.fault : endpointFault(parsed);
-    if (fault !== undefined) report(place, `${shown(text)} ${fault}; ${ENDPOINT_EXPECTED}`);
-    if (fault !== undefined || "fault" in parsed) return [];
+    const parsed = parseEndpoint(text);
+    if ("fault" in parsed) {
+      report(place, `${shown(text)} ${parsed.fault}`);
+      return [];
+    }
     if (seen.has(text)) report(place, `${shown(text)} is listed twice; remove one`);
     seen.add(text);
     return [{ endpoint: parsed, path: place }];
   });
+}
+
+/** Reads where a peer is reached; the fault is a clause that follows the text. */
+export function parseEndpoint(text: string): ParsedHostPort | { readonly fault: string } {
+  const parsed = parseHostPort(text);
+  const fault = "fault" in parsed ? parsed.fault : endpointFault(parsed);
+  return fault === undefined ? parsed : { fault: `${fault}; ${ENDPOINT_EXPECTED}` };
 }
 
 function endpointFault(endpoint: ParsedHostPort): string | undefined {
@@ -187,7 +194,10 @@ function resolvePrefixes(
   });
 }
 
-function parseAllowed(text: string): { readonly prefix: Prefix } | { readonly fault: string } {
+/** Reads a prefix without host bits; the fault is a clause that follows the text. */
+export function parseAllowed(
+  text: string,
+): { readonly prefix: Prefix } | { readonly fault: string } {
   const alone = `${text.split("/")[0]}/${text.includes(":") ? 128 : 32}`;
   if (!text.includes("/")) {
     const expected = 'expected a prefix, such as "10.0.0.0/24"';
