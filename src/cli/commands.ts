@@ -4,6 +4,7 @@
  * Each command is a file of its own, imported when it is chosen: `iptun --version` loads neither the schema nor
  * the log nor the crypto. `help` is not here, because it is about these.
  */
+import { INIT_OPTIONS } from "./init-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** An option as it is declared. */
@@ -59,6 +60,31 @@ export const COMMANDS: readonly CommandEntry[] = [
       const file = given.config();
       const { run } = await import("./run.ts");
       return await run(file, given.flag("replace"), terminal);
+    },
+  },
+  {
+    name: "init",
+    description: "set up two hosts: make this one's configuration and key, and the other's file",
+    options: [
+      ...INIT_OPTIONS,
+      {
+        flags: "-o, --out <file>",
+        text: "this host's configuration (/etc/iptun/INTERFACE.toml); its key goes beside it",
+      },
+      {
+        flags: "--peer-out <file>",
+        text: 'the other host\'s configuration (PEER.toml beside it); "-": standard output',
+      },
+      { flags: "--dry-run", text: "print what would be written, without a key" },
+    ],
+    run: async (given, terminal) => {
+      const answers = Object.fromEntries(
+        INIT_OPTIONS.map(({ field }) => [field, given.text(field)]),
+      );
+      const [out, peerOut] = [given.text("out"), given.text("peerOut")];
+      const { init } = await import("./init.ts");
+      await init({ answers, out, peerOut, isDryRun: given.flag("dryRun") }, terminal);
+      return undefined;
     },
   },
   {

@@ -2,10 +2,19 @@
  * Files that only their owner can read, and keys on standard output.
  *
  * A file is created, never overwritten: exclusively, by its final name, on the disk when the call returns.
+ * Several are created all or none.
  *
  * The trap: what cannot be finished is removed again, or a second attempt would find it in its way.
  */
-import { closeSync, constants, fsyncSync, openSync, unlinkSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { codeOf, DaemonError, EXIT, messageOf } from "../daemon/failure.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -13,7 +22,7 @@ import type { Terminal } from "./terminal.ts";
 const FOREIGN_BITS = 0o077;
 
 /** A file to create. */
-interface PrivateFile {
+export interface PrivateFile {
   readonly path: string;
   readonly bytes: Uint8Array;
   /** What it is, for the message that it exists already: "a key". */
@@ -40,8 +49,31 @@ export function createPrivateFile({ path, bytes, noun }: PrivateFile): void {
   }
 }
 
+/** Creates all of the files, or none; what it returns removes them again. */
+export function createPrivateFiles(files: readonly PrivateFile[]): () => void {
+  const created: string[] = [];
+  const remove = () => {
+    for (const path of created) unlinkSync(path);
+  };
+  try {
+    for (const file of files) {
+      createPrivateFile(file);
+      created.push(file.path);
+    }
+  } catch (error) {
+    remove();
+    throw error;
+  }
+  return remove;
+}
+
+/** Whether something has the name, be it a link to nothing. */
+export function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
 /** The error of a file that is in the way. */
-function existsError(path: string, noun: string): DaemonError {
+export function existsError(path: string, noun: string): DaemonError {
   return new DaemonError(`${path} exists already; ${noun} is never overwritten`);
 }
 

@@ -14,6 +14,7 @@ import type { Terminal } from "./terminal.ts";
 
 const EXAMPLES = `
 Examples:
+  iptun init                              ask for what two hosts need, write their files
   iptun keygen --out site.key             make a key; copy it to the other host
   iptun check --config /etc/iptun/a.toml  say what is wrong, or what would be done
   iptun --config /etc/iptun/a.toml        run in the foreground

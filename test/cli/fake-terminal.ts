@@ -1,5 +1,5 @@
 /**
- * A terminal that keeps what is written to it.
+ * A terminal that keeps what is written to it, with a person at it who has prepared the answers.
  */
 import type { Terminal } from "../../src/cli/terminal.ts";
 
@@ -23,8 +23,22 @@ export class FakeTerminal implements Terminal {
     return Promise.resolve();
   }
 
+  /** What is answered, in order; undefined: nobody is there. */
+  answers: string[] | undefined;
+  /** Questions until now. */
+  readonly questions: string[] = [];
+
   outFileMode(): number | undefined {
     return this.fileMode;
+  }
+
+  canAsk(): boolean {
+    return this.answers !== undefined;
+  }
+
+  ask(question: string): Promise<string | undefined> {
+    this.questions.push(question);
+    return Promise.resolve(this.answers?.shift());
   }
 }
 

@@ -86,6 +86,25 @@ describe("the command", () => {
   });
 });
 
+describe("init", () => {
+  it("does not wait for an answer where standard input is no terminal", () => {
+    const fifo = new ConfigFiles().path("fifo");
+    const { status, stderr } = shell(`mkfifo "${fifo}"; "$NODE" "$MAIN" init <>"${fifo}"`);
+    expect(stderr).toMatch(/^iptun: init needs an endpoint: [^\n]*\n$/);
+    expect(status).toBe(2);
+  });
+
+  it("asks at a terminal, and takes lines that were typed before the question", () => {
+    const files = new ConfigFiles();
+    const command = `"$NODE" "$MAIN" init --out "${files.path("a.toml")}"`;
+    const lines = "wan0\\nhub\\nbranch\\nhub.example.org:1194\\n\\n\\n\\n\\n\\n";
+    const { status, stdout } = shell(`printf '${lines}' | script -qec '${command}' /dev/null`);
+    expect(stdout).toContain("Interface of the tunnel on both hosts [iptun0]: ");
+    expect(status).toBe(0);
+    expect(files.load(readFileSync(files.path("branch.toml"))).peers[0]?.name).toBe("hub");
+  });
+});
+
 describe("outputs that fail", () => {
   it("end a command quietly where the reader left", () => {
     const { status, stderr } = shell('("$NODE" "$MAIN" --help; echo "rc $?" >&2) | true');

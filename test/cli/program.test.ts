@@ -15,7 +15,7 @@ describe("help", () => {
     expect(code).toBe(0);
     expect(terminal.stderr).toBe("");
     expect(terminal.stdout).toMatch(/^Usage: iptun /);
-    for (const word of ["run", "keygen", "check", "status", "Examples:", "Exit codes:"]) {
+    for (const word of ["run", "init", "keygen", "check", "status", "Examples:", "Exit codes:"]) {
       expect(terminal.stdout).toContain(word);
     }
   });
@@ -51,14 +51,17 @@ describe("version", () => {
 
 describe("a usage error", () => {
   const cases: readonly (readonly [args: readonly string[], expected: string])[] = [
-    [["foo"], 'iptun: unknown command "foo"; expected run, keygen, check, status\n'],
+    [["foo"], 'iptun: unknown command "foo"; expected run, init, keygen, check, status\n'],
     [["statsu"], 'iptun: unknown command "statsu"; did you mean status?\n'],
-    [["a\nb"], 'iptun: unknown command "a\\nb"; expected run, keygen, check, status\n'],
+    [["a\nb"], 'iptun: unknown command "a\\nb"; expected run, init, keygen, check, status\n'],
     [["run"], "iptun: run needs a configuration: iptun run --config FILE\n"],
     [["--config"], "iptun: option '-c, --config <file>' argument missing\n"],
     [["keygen", "--ot", "x"], "iptun: unknown option '--ot'; did you mean --out?\n"],
     [["status", "--jso"], "iptun: unknown option '--jso'; did you mean --json?\n"],
-    [["help", "nope"], 'iptun: unknown command "nope"; expected run, keygen, check, status\n'],
+    [
+      ["help", "nope"],
+      'iptun: unknown command "nope"; expected run, init, keygen, check, status\n',
+    ],
     [["help", "chek"], 'iptun: unknown command "chek"; did you mean check?\n'],
     [["--config", ""], "iptun: --config is empty; expected a name after it\n"],
     [["check", "--config", ""], "iptun: --config is empty; expected a name after it\n"],
