@@ -2,6 +2,7 @@
  * The command line: help, version, usage errors and their exit codes.
  */
 import { describe, expect, it } from "vitest";
+import { COMMANDS } from "../../src/cli/commands.ts";
 import { outcomeOf } from "../../src/cli/exit-code.ts";
 import { runCli } from "../../src/cli/program.ts";
 import { ConfigError } from "../../src/config/problem.ts";
@@ -9,13 +10,16 @@ import { DaemonError } from "../../src/daemon/failure.ts";
 import { readVersion } from "../../src/daemon/version.ts";
 import { FakeTerminal, systemError } from "./fake-terminal.ts";
 
+const NAMES = COMMANDS.map(({ name }) => name).join(", ");
+
 describe("help", () => {
   it.each(["--help", "-h", "help"])("%s goes to standard output with examples", async (flag) => {
     const { code, terminal } = await cli(flag);
     expect(code).toBe(0);
     expect(terminal.stderr).toBe("");
     expect(terminal.stdout).toMatch(/^Usage: iptun /);
-    for (const word of ["run", "init", "keygen", "check", "status", "Examples:", "Exit codes:"]) {
+    const names = COMMANDS.map(({ name }) => name);
+    for (const word of [...names, "Examples:", "Exit codes:"]) {
       expect(terminal.stdout).toContain(word);
     }
   });
@@ -51,17 +55,14 @@ describe("version", () => {
 
 describe("a usage error", () => {
   const cases: readonly (readonly [args: readonly string[], expected: string])[] = [
-    [["foo"], 'iptun: unknown command "foo"; expected run, init, keygen, check, status\n'],
+    [["foo"], `iptun: unknown command "foo"; expected ${NAMES}\n`],
     [["statsu"], 'iptun: unknown command "statsu"; did you mean status?\n'],
-    [["a\nb"], 'iptun: unknown command "a\\nb"; expected run, init, keygen, check, status\n'],
+    [["a\nb"], `iptun: unknown command "a\\nb"; expected ${NAMES}\n`],
     [["run"], "iptun: run needs a configuration: iptun run --config FILE\n"],
     [["--config"], "iptun: option '-c, --config <file>' argument missing\n"],
     [["keygen", "--ot", "x"], "iptun: unknown option '--ot'; did you mean --out?\n"],
     [["status", "--jso"], "iptun: unknown option '--jso'; did you mean --json?\n"],
-    [
-      ["help", "nope"],
-      'iptun: unknown command "nope"; expected run, init, keygen, check, status\n',
-    ],
+    [["help", "nope"], `iptun: unknown command "nope"; expected ${NAMES}\n`],
     [["help", "chek"], 'iptun: unknown command "chek"; did you mean check?\n'],
     [["--config", ""], "iptun: --config is empty; expected a name after it\n"],
     [["check", "--config", ""], "iptun: --config is empty; expected a name after it\n"],
