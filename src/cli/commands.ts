@@ -122,11 +122,40 @@ export const COMMANDS: readonly CommandEntry[] = [
     description: "ask a running tunnel for its peers, traffic and drops",
     options: [
       INTERFACE_OPTION,
+      { flags: "-p, --peer <name>", text: "everything about this peer" },
+      { flags: "-v, --verbose", text: "everything about the interface and every peer" },
       { flags: "--json", text: "print the whole status document as JSON" },
     ],
     run: async (given, terminal) => {
       const { status } = await import("./status.ts");
-      await status(given.text("interface"), given.flag("json"), terminal);
+      const [peer, isVerbose] = [given.text("peer"), given.flag("verbose")];
+      const request = { interface: given.text("interface"), peer, isVerbose };
+      await status({ ...request, isJson: given.flag("json") }, terminal);
+      return undefined;
+    },
+  },
+  {
+    name: "events",
+    description: "print what happens in a running tunnel, line by line",
+    options: [
+      INTERFACE_OPTION,
+      { flags: "-n, --last <count>", text: "begin with so many that are over; 10 unless told" },
+      { flags: "--json", text: "print each event as a line of JSON" },
+    ],
+    run: async (given, terminal) => {
+      const { events } = await import("./events.ts");
+      const request = { interface: given.text("interface"), last: given.text("last") };
+      return await events({ ...request, isJson: given.flag("json") }, terminal);
+    },
+  },
+  {
+    name: "rekey",
+    description: "start a new session with a peer of a running tunnel, or with all",
+    arguments: ["[peer]"],
+    options: [INTERFACE_OPTION],
+    run: async (given, terminal) => {
+      const { rekey } = await import("./rekey.ts");
+      await rekey(given.text("interface"), given.text("peer"), terminal);
       return undefined;
     },
   },

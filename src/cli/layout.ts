@@ -10,6 +10,7 @@ const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86_400;
 const BYTE_UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+const AMOUNT_UNITS = ["k", "M", "G", "T", "P"];
 const RATE_UNITS = [
   [1e9, "Gbit/s"],
   [1e6, "Mbit/s"],
@@ -36,6 +37,26 @@ export function ageText(seconds: number): string {
   if (whole < DAY)
     return `${Math.floor(whole / HOUR)} h ${Math.floor((whole % HOUR) / MINUTE)} min`;
   return `${Math.floor(whole / DAY)} d ${Math.floor((whole % DAY) / HOUR)} h`;
+}
+
+/** Seconds in the largest unit alone: "42 s", "2 min", "3 h", "4 d". */
+export function shortAgeText(seconds: number): string {
+  const [size, unit] = [[DAY, "d"] as const, [HOUR, "h"] as const, [MINUTE, "min"] as const].find(
+    ([least]) => seconds >= least,
+  ) ?? [1, "s"];
+  return `${Math.floor(seconds / size)} ${unit}`;
+}
+
+/** A number as few characters say it, in powers of 1,000: "512", "1.5k", "20M", "3.4G". */
+export function amountText(amount: number): string {
+  let value = Math.round(amount);
+  let unit = "";
+  for (const next of AMOUNT_UNITS) {
+    if (value < 999.5) break;
+    value /= 1_000;
+    unit = next;
+  }
+  return value < 9.95 && unit !== "" ? `${value.toFixed(1)}${unit}` : `${Math.round(value)}${unit}`;
 }
 
 /** Bytes as "512 B", "1.5 KiB", "20.0 MiB". */

@@ -19,6 +19,7 @@ Examples:
   iptun check --config /etc/iptun/a.toml  say what is wrong, or what would be done
   iptun --config /etc/iptun/a.toml        run in the foreground
   iptun status                            peers, traffic, what was dropped and why
+  iptun events                            what happens, line by line
   iptun status --json | jq .peers         the same for scripts
 
 Exit codes: 0 success, 1 failure, 2 usage, 3 not running, 4 no permission, 78 configuration

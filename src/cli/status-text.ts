@@ -11,11 +11,23 @@ import { ageText, bytesText, columns, countText, rateText } from "./layout.ts";
 
 type Row = readonly string[];
 
+/** Counters by reason, all or some. */
+interface Drops {
+  readonly drops: Readonly<Record<string, number>>;
+}
+
 /** The whole document as aligned lines. */
 export function statusText(document: StatusDocument): string {
+  return [interfaceBlock(document), ...document.peers.map(peerBlock), troubleBlocks(document)].join(
+    "",
+  );
+}
+
+/** What was dropped and why, who sent it, and what the kernel refused; empty where nothing was. */
+export function troubleBlocks(
+  document: Pick<StatusDocument, "sources" | "engine"> & Drops,
+): string {
   return [
-    interfaceBlock(document),
-    ...document.peers.map(peerBlock),
     block("dropped", dropRows(document)),
     block("limited sources", sourceRows(document)),
     block("kernel errors", errorRows(document)),
@@ -39,15 +51,20 @@ function interfaceBlock(document: StatusDocument): string {
 }
 
 /** Only what is set, or should be. */
-function hostRows({ interface: { defaultRoute, firewall } }: StatusDocument): readonly Row[] {
+function hostRows(document: StatusDocument): readonly Row[] {
+  const { defaultRoute } = document.interface;
   const rows: Row[] = [];
   if (defaultRoute !== null) {
     const mark = `mark and table ${defaultRoute.mark}`;
     rows.push(["default route", `${defaultRoute.families.join(" and ")}; ${mark}`]);
   }
-  if (firewall === "on") rows.push(["firewall", "on"]);
-  if (firewall === "failed") rows.push(["firewall", "none: nft is missing or has refused it"]);
-  return rows;
+  return [...rows, ...firewallRows(document)];
+}
+
+/** None where no firewall is wanted. */
+export function firewallRows({ interface: { firewall } }: StatusDocument): readonly Row[] {
+  if (firewall === "failed") return [["firewall", "none: nft is missing or has refused it"]];
+  return firewall === "on" ? [["firewall", "on"]] : [];
 }
 
 /** What became of runs that the kernel did not take as one message. */
@@ -68,9 +85,10 @@ function processText({ pid, uptimeSeconds, residentBytes, version }: StatusDocum
   return `${pid}, up ${ageText(uptimeSeconds)}, ${bytesText(residentBytes)}, version ${version}`;
 }
 
-function peerBlock(peer: PeerStatus): string {
+/** Everything about one peer. */
+export function peerBlock(peer: PeerStatus): string {
   if (peer.kind === "group") return groupBlock(peer);
-  const { counters } = peer;
+  const { counters, rates } = peer;
   const rows: Row[] = [
     ["state", peer.state],
     ["endpoint", endpointText(peer)],
@@ -79,8 +97,14 @@ function peerBlock(peer: PeerStatus): string {
     ["mtu", mtuText(peer)],
     ["round trip", roundTripText(peer)],
     ["loss", lossText(peer)],
-    ["inbound", trafficText(counters.inboundPackets, counters.inboundBytes)],
-    ["outbound", trafficText(counters.outboundPackets, counters.outboundBytes)],
+    [
+      "inbound",
+      flowText(counters.inboundPackets, counters.inboundBytes, rates?.inboundBytesPerSecond),
+    ],
+    [
+      "outbound",
+      flowText(counters.outboundPackets, counters.outboundBytes, rates?.outboundBytesPerSecond),
+    ],
     ["handshakes", handshakeText(peer)],
     ["keepalives", `${counters.keepalivesSent} sent, ${counters.keepalivesReceived} received`],
     ...addressRows(peer),
@@ -159,6 +183,12 @@ function trafficText(packets: number, bytes: number): string {
   return `${countText(packets, "packet")}, ${bytesText(bytes)}`;
 }
 
+function flowText(packets: number, bytes: number, bytesPerSecond: number | undefined): string {
+  const rate =
+    bytesPerSecond === undefined ? "" : `; ${rateText(8 * bytesPerSecond)} in the last second`;
+  return `${trafficText(packets, bytes)}${rate}`;
+}
+
 function handshakeText({ counters, handshakeAgeSeconds }: PeerStatus): string {
   const { handshakesStarted, handshakesAnswered, sessions, endpointMoves } = counters;
   const last = handshakeAgeSeconds === null ? "" : `, last ${ageText(handshakeAgeSeconds)} ago`;
@@ -166,14 +196,14 @@ function handshakeText({ counters, handshakeAgeSeconds }: PeerStatus): string {
   return `${handshakesStarted} started, ${handshakesAnswered} answered, ${countText(sessions, "session")}${last}${moves}`;
 }
 
-function dropRows({ drops }: StatusDocument): readonly Row[] {
+function dropRows({ drops }: Drops): readonly Row[] {
   const clauses: Readonly<Record<string, string>> = DROP_REASONS;
   return Object.entries(drops)
     .filter(([, count]) => count > 0)
     .map(([reason, count]) => [reason, `${count}`, clauses[reason] ?? ""]);
 }
 
-function sourceRows({ sources }: StatusDocument): readonly Row[] {
+function sourceRows({ sources }: Pick<StatusDocument, "sources">): readonly Row[] {
   return sources.map(({ address, charged, refused }) => [
     address,
     `${charged} failed a check`,
@@ -182,7 +212,7 @@ function sourceRows({ sources }: StatusDocument): readonly Row[] {
 }
 
 /** Errors by errno name; the engine's other counters are in the JSON. */
-function errorRows({ engine }: StatusDocument): readonly Row[] {
+function errorRows({ engine }: Pick<StatusDocument, "engine">): readonly Row[] {
   return Object.entries(engine).flatMap(([name, counts]: [string, unknown]) => {
     if (typeof counts !== "object" || counts === null) return [];
     const call = name

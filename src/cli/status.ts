@@ -1,71 +1,46 @@
 /**
- * `iptun status`: asks a running daemon over its control socket.
- *
- * Without a name, the one interface that answers is meant; a socket left by a process that died does not
- * count.
+ * `iptun status`: asks a running daemon over its control socket, and prints a summary or everything.
  */
-import { readdir } from "node:fs/promises";
 import { fetchStatus } from "../daemon/control-client.ts";
-import { codeOf, DaemonError, EXIT } from "../daemon/failure.ts";
-import { controlSocketPath, runtimeDir } from "../daemon/runtime-dir.ts";
+import { DaemonError } from "../daemon/failure.ts";
 import type { StatusDocument } from "../daemon/status.ts";
+import { chooseSocket } from "./daemon-choice.ts";
 import { EXIT_CODE } from "./exit-code.ts";
-import { statusText } from "./status-text.ts";
+import { paintOf } from "./paint.ts";
+import { summaryText } from "./status-summary.ts";
+import { peerBlock, statusText } from "./status-text.ts";
 import type { Terminal } from "./terminal.ts";
 
-const SOCKET_SUFFIX = ".sock";
+/** What is asked for. */
+export interface StatusRequest {
+  readonly interface: string | undefined;
+  /** Only this one. */
+  readonly peer: string | undefined;
+  readonly isJson: boolean;
+  readonly isVerbose: boolean;
+}
 
 /** Prints the status of the named or only interface. */
-export async function status(
-  name: string | undefined,
-  isJson: boolean,
+export async function status(request: StatusRequest, terminal: Terminal): Promise<void> {
+  const document = await fetchStatus(await chooseSocket(request.interface));
+  const chosen = request.peer === undefined ? document : withPeer(document, request.peer);
+  await terminal.out(textOf(chosen, request, terminal));
+}
+
+function textOf(
+  document: StatusDocument,
+  { peer, isJson, isVerbose }: StatusRequest,
   terminal: Terminal,
-): Promise<void> {
-  const document = name === undefined ? await onlyStatus() : await statusOf(name);
-  await terminal.out(isJson ? `${JSON.stringify(document, undefined, 2)}\n` : statusText(document));
+): string {
+  if (isJson) return `${JSON.stringify(document, undefined, 2)}\n`;
+  if (peer !== undefined) return document.peers.map(peerBlock).join("");
+  if (isVerbose) return statusText(document);
+  const { columns, hasColour } = terminal.looks();
+  return summaryText(document, { width: columns, paint: paintOf(hasColour) });
 }
 
-async function statusOf(name: string): Promise<StatusDocument> {
-  if (!/^[^/]+$/.test(name) || name.startsWith(".")) {
-    throw new DaemonError(`${JSON.stringify(name)} cannot name an interface`, EXIT_CODE.USAGE);
-  }
-  return await fetchStatus(controlSocketPath(name));
-}
-
-async function onlyStatus(): Promise<StatusDocument> {
-  const names = await socketNames(runtimeDir());
-  const answers = await Promise.allSettled(names.map((name) => statusOf(name)));
-  const documents = answers.flatMap((answer) =>
-    answer.status === "fulfilled" ? [answer.value] : [],
-  );
-  const failure = answers
-    .flatMap((answer) => (answer.status === "rejected" ? [answer.reason as unknown] : []))
-    .find((reason) => !(reason instanceof DaemonError) || reason.exitCode !== EXIT.NOT_RUNNING);
-  if (failure !== undefined) throw failure;
-  const [document] = documents;
-  if (document === undefined) {
-    throw new DaemonError(`not running (no daemon in ${runtimeDir()})`, EXIT.NOT_RUNNING);
-  }
-  if (documents.length === 1) return document;
-  const found = documents.map((one) => one.interface.name).join(", ");
-  const message = `${documents.length} interfaces run here (${found}): choose one with --interface NAME`;
-  throw new DaemonError(message, EXIT_CODE.USAGE);
-}
-
-async function socketNames(directory: string): Promise<readonly string[]> {
-  try {
-    const files = await readdir(directory);
-    return files
-      .filter((file) => file.endsWith(SOCKET_SUFFIX))
-      .map((file) => file.slice(0, -SOCKET_SUFFIX.length));
-  } catch (cause) {
-    const code = codeOf(cause);
-    if (code === "ENOENT") return [];
-    if (code !== "EACCES") throw cause;
-    throw new DaemonError(
-      `no permission to read ${directory}: ask as the daemon's user (or needs CAP_DAC_OVERRIDE)`,
-      EXIT.NO_PERMISSION,
-      { cause },
-    );
-  }
+function withPeer(document: StatusDocument, name: string): StatusDocument {
+  const peers = document.peers.filter((peer) => peer.name === name);
+  if (peers.length > 0) return { ...document, peers };
+  throw new DaemonError(`no peer is named ${JSON.stringify(name)}`, EXIT_CODE.USAGE);
 }

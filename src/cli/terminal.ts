@@ -8,12 +8,20 @@ import { fstatSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Writable } from "node:stream";
 
+/** How standard output is looked at. */
+export interface Looks {
+  /** Characters of a line; undefined: it is no terminal. */
+  readonly columns: number | undefined;
+  readonly hasColour: boolean;
+}
+
 /** A command's two outputs, and the person at it. */
 export interface Terminal {
   /** Data; rejects where it cannot be written. */
   out(data: string | Uint8Array): Promise<void>;
   /** Talk; a standard error that nobody reads is no failure. */
   err(text: string): Promise<void>;
+  looks(): Looks;
   /** Mode bits of standard output where it is a regular file. */
   outFileMode(): number | undefined;
   /** Whether somebody sees a question and can answer it. */
@@ -30,6 +38,10 @@ export function processTerminal(): Terminal {
   return {
     out: (data) => written(process.stdout, data),
     err: (text) => written(process.stderr, text).catch(() => {}),
+    looks: () => {
+      const { isTTY, columns } = process.stdout;
+      return { columns: isTTY ? columns : undefined, hasColour: isTTY && wantsColour(process.env) };
+    },
     outFileMode: () => {
       const stats = fstatSync(1);
       return stats.isFile() ? stats.mode & 0o777 : undefined;
@@ -43,6 +55,11 @@ export function processTerminal(): Terminal {
       return line.done === true ? undefined : line.value;
     },
   };
+}
+
+/** NO_COLOR is a convention (no-color.org): set and not empty. */
+function wantsColour({ NO_COLOR = "", TERM }: NodeJS.ProcessEnv): boolean {
+  return NO_COLOR === "" && TERM !== "dumb";
 }
 
 function written(stream: Writable, data: string | Uint8Array): Promise<void> {

@@ -5,7 +5,9 @@
  * is somebody else's, or the answer is no answer. BOUNDED: 16 MiB an answer, three seconds of silence.
  */
 import { type IncomingMessage, request } from "node:http";
+import type { RekeyDocument } from "./control-api.ts";
 import { API_PATH } from "./control-paths.ts";
+import type { EventDocument } from "./event-stream.ts";
 import { codeOf, DaemonError, EXIT, messageOf } from "./failure.ts";
 import type { StatusDocument } from "./status.ts";
 
@@ -18,41 +20,83 @@ export async function fetchStatus(
   socketPath: string,
   silenceMs: number = SILENCE_MS,
 ): Promise<StatusDocument> {
-  const { code, body } = await ask(socketPath, "GET", API_PATH.status, silenceMs);
-  const document = parse(body);
-  if (code !== 200) throw new DaemonError(`the daemon answered ${code}: ${errorIn(document)}`);
+  const document = await ask(socketPath, { method: "GET", path: API_PATH.status, silenceMs });
   if (!isStatusDocument(document)) {
     throw new DaemonError("the daemon's answer is not a status document: is it another version?");
   }
   return document;
 }
 
+/** Has a new session started with the peer, or with every one that can be reached. */
+export async function askRekey(socketPath: string, peer?: string): Promise<RekeyDocument> {
+  const query = peer === undefined ? "" : `?${new URLSearchParams({ peer })}`;
+  const path = `${API_PATH.rekey}${query}`;
+  // The daemon is trusted with the form of its answers.
+  return (await ask(socketPath, { method: "POST", path, silenceMs: SILENCE_MS })) as RekeyDocument;
+}
+
 /** Asks the daemon to do something; its answer, or a DaemonError with what it says. */
-export async function postTo(socketPath: string, path: string): Promise<unknown> {
-  const { code, body } = await ask(socketPath, "POST", path, SILENCE_MS);
-  const document = parse(body);
-  if (code !== 200) throw new DaemonError(`the daemon answered ${code}: ${errorIn(document)}`);
+export function postTo(socketPath: string, path: string): Promise<unknown> {
+  return ask(socketPath, { method: "POST", path, silenceMs: SILENCE_MS });
+}
+
+/** Events as they come, after so many of the last; ends when the daemon does. */
+export async function* listenEvents(
+  socketPath: string,
+  last: number,
+): AsyncGenerator<EventDocument, void> {
+  const path = `${API_PATH.events}?last=${last}`;
+  const response = await open(socketPath, { method: "GET", path, silenceMs: 0 });
+  if (response.statusCode !== 200) throw refused(response, parse(await readBody(response)));
+  response.setEncoding("utf8");
+  let text = "";
+  try {
+    for await (const chunk of response) {
+      const lines = `${text}${chunk}`.split("\n");
+      text = lines.pop() ?? "";
+      for (const line of lines) {
+        if (line.startsWith(EVENT_DATA))
+          yield parse(line.slice(EVENT_DATA.length)) as EventDocument;
+      }
+    }
+  } catch (cause) {
+    // The daemon closes its connections when it ends.
+    if (codeOf(cause) !== "ECONNRESET") throw cause;
+  }
+}
+
+const EVENT_DATA = "data: ";
+
+interface Question {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  /** 0: no limit. */
+  readonly silenceMs: number;
+}
+
+/** The answer's JSON; a DaemonError with the daemon's reason where it refuses. */
+async function ask(socketPath: string, question: Question): Promise<unknown> {
+  const response = await open(socketPath, question);
+  const document = parse(
+    await readBody(response).catch((error: Error) => {
+      throw controlError(socketPath, error);
+    }),
+  );
+  if (response.statusCode !== 200) throw refused(response, document);
   return document;
 }
 
-function ask(
-  socketPath: string,
-  method: "GET" | "POST",
-  path: string,
-  silenceMs: number,
-): Promise<{ readonly code: number; readonly body: string }> {
+function open(socketPath: string, { method, path, silenceMs }: Question): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const fail = (error: Error) => reject(controlError(socketPath, error));
-    const call = request(
-      { socketPath, method, path, timeout: silenceMs, agent: false },
-      (response) => {
-        readBody(response).then((body) => resolve({ code: response.statusCode ?? 0, body }), fail);
-      },
-    );
+    const call = request({ socketPath, method, path, timeout: silenceMs, agent: false }, resolve);
     call.on("timeout", () => call.destroy(new Error("the daemon does not answer")));
-    call.on("error", fail);
+    call.on("error", (error) => reject(controlError(socketPath, error)));
     call.end();
   });
+}
+
+function refused({ statusCode }: IncomingMessage, document: unknown): DaemonError {
+  return new DaemonError(`the daemon answered ${statusCode}: ${errorIn(document)}`);
 }
 
 async function readBody(response: IncomingMessage): Promise<string> {

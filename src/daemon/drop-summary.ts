@@ -21,7 +21,7 @@ export interface DropLine {
  * Part of a healthy tunnel, so no news to an operator: a genuine peer comes back with the answer to a
  * challenge, and every kernel sends multicast (router solicitations, group reports) into every device.
  */
-const USUAL: ReadonlySet<DropReason> = new Set(["challenged", "multicast"]);
+export const USUAL_DROPS: ReadonlySet<string> = new Set<DropReason>(["challenged", "multicast"]);
 
 /** Remembers the last reading. */
 export class DropSummary {
@@ -34,7 +34,7 @@ export class DropSummary {
       const count = drops[reason] - (this.#last[reason] ?? 0);
       this.#last[reason] = drops[reason];
       if (count === 0) continue;
-      const level = USUAL.has(reason) ? "debug" : "info";
+      const level = USUAL_DROPS.has(reason) ? "debug" : "info";
       lines.push({ reason, count, level, message: message(reason, count) });
     }
     return lines;

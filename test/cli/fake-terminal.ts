@@ -1,12 +1,15 @@
 /**
  * A terminal that keeps what is written to it, with a person at it who has prepared the answers.
  */
-import type { Terminal } from "../../src/cli/terminal.ts";
+import type { Looks, Terminal } from "../../src/cli/terminal.ts";
 
 /** Standard output and error as text. */
 export class FakeTerminal implements Terminal {
   stdout = "";
   stderr = "";
+  /** Undefined: it is no terminal. */
+  columns: number | undefined;
+  hasColour = false;
   /** Mode of the file that standard output is; undefined: it is none. */
   fileMode: number | undefined;
   /** What writing to standard output fails with. */
@@ -27,6 +30,10 @@ export class FakeTerminal implements Terminal {
   answers: string[] | undefined;
   /** Questions until now. */
   readonly questions: string[] = [];
+
+  looks(): Looks {
+    return { columns: this.columns, hasColour: this.hasColour };
+  }
 
   outFileMode(): number | undefined {
     return this.fileMode;

@@ -3,7 +3,15 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ageText, bytesText, columns, countText, rateText } from "../../src/cli/layout.ts";
+import {
+  ageText,
+  amountText,
+  bytesText,
+  columns,
+  countText,
+  rateText,
+  shortAgeText,
+} from "../../src/cli/layout.ts";
 
 describe("columns", () => {
   it("are as wide as their longest cell, without spaces at line ends", () => {
@@ -97,4 +105,29 @@ it.each([
   [100e9, "100 Gbit/s"],
 ])("a rate of %i bits a second is %s", (bits, expected) => {
   expect(rateText(bits)).toBe(expected);
+});
+
+it.each([
+  [0.4, "0 s"],
+  [59.9, "59 s"],
+  [60, "1 min"],
+  [3_600, "1 h"],
+  [86_400, "1 d"],
+])("%f seconds in short are %s", (seconds, expected) => {
+  expect(shortAgeText(seconds)).toBe(expected);
+});
+
+it.each([
+  [0, "0"],
+  [0.4, "0"],
+  [999, "999"],
+  [1_000, "1.0k"],
+  [9_949, "9.9k"],
+  [9_951, "10k"],
+  [999_499, "999k"],
+  [999_501, "1.0M"],
+  [3.74e9, "3.7G"],
+  [2e18, "2000P"],
+])("%d in few characters is %s", (amount, expected) => {
+  expect(amountText(amount)).toBe(expected);
 });

@@ -1,16 +1,17 @@
 /**
  * `iptun status`: which daemon is asked, what is printed, and what is said where none answers.
  */
-import { linkSync, mkdirSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
-import { createServer as createSocketServer } from "node:net";
+import { rmSync } from "node:fs";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { paintOf } from "../../src/cli/paint.ts";
 import { runCli } from "../../src/cli/program.ts";
-import { statusText } from "../../src/cli/status-text.ts";
+import { summaryText } from "../../src/cli/status-summary.ts";
+import { peerBlock, statusText } from "../../src/cli/status-text.ts";
 import { DROP_REASONS, dropCounters } from "../../src/core/drop-reason.ts";
 import type { StatusDocument } from "../../src/daemon/status.ts";
 import { ConfigFiles } from "../config/config-files.ts";
 import { FakeTerminal } from "./fake-terminal.ts";
+import { Runtime } from "./runtime.ts";
 import { keyStatus, peerStatus, statusDocument } from "./status-fixture.ts";
 
 describe("status text", () => {
@@ -30,8 +31,8 @@ peer b
   mtu          1440, the path carries 1500
   round trip   20.13 ms (least 20, p95 21.5), jitter 0.25 ms
   loss         0 % inbound, 2.13 % outbound; 3 datagrams came out of order
-  inbound      1 packet, 84 B
-  outbound     20 packets, 1.0 MiB
+  inbound      1 packet, 84 B; 1 Mbit/s in the last second
+  outbound     20 packets, 1.0 MiB; 64 kbit/s in the last second
   handshakes   4 started, 5 answered, 6 sessions, last 13 s ago, 1 endpoint move
   keepalives   2 sent, 3 received
   allowed ips  10.1.0.0/16
@@ -227,8 +228,37 @@ describe("the status command", () => {
     await runtime.daemon("iptun0", document);
     const { code, terminal } = await cli("status");
     expect(code).toBe(0);
-    expect(terminal.stdout).toBe(statusText(document));
+    expect(terminal.stdout).toBe(
+      summaryText(document, { width: undefined, paint: paintOf(false) }),
+    );
     expect(terminal.stderr).toBe("");
+  });
+
+  it("prints everything where that is asked for", async () => {
+    const document = statusDocument([peerStatus()]);
+    await new Runtime().daemon("iptun0", document);
+    expect((await cli("status", "-v")).terminal.stdout).toBe(statusText(document));
+  });
+
+  it("prints everything about one peer, or says that there is none", async () => {
+    const peers = [peerStatus({ name: "a" }), peerStatus()];
+    await new Runtime().daemon("iptun0", statusDocument(peers));
+    expect((await cli("status", "--peer", "b")).terminal.stdout).toBe(peerBlock(peerStatus()));
+    const json = JSON.parse((await cli("status", "--peer", "b", "--json")).terminal.stdout);
+    expect(json).toEqual(statusDocument([peerStatus()]));
+    const { code, terminal } = await cli("status", "--peer", "x");
+    expect([code, terminal.stderr]).toEqual([2, 'iptun: no peer is named "x"\n']);
+  });
+
+  it("fits the terminal, and is coloured where it has colour", async () => {
+    await new Runtime().daemon("iptun0", statusDocument([peerStatus()]));
+    const terminal = new FakeTerminal();
+    Object.assign(terminal, { columns: 40, hasColour: true });
+    await runCli(["status"], terminal);
+    expect(terminal.stdout).toContain("\u001b[32mup\u001b[0m");
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with one.
+    const plain = terminal.stdout.replace(/\u001b\[\d+m/g, "");
+    expect(Math.max(...plain.split("\n").map((line) => line.length))).toBeLessThanOrEqual(40);
   });
 
   it("prints the whole document as JSON", async () => {
@@ -244,7 +274,7 @@ describe("the status command", () => {
     await runtime.daemon("b", named("b"));
     const { code, terminal } = await cli("status", "--interface", "b");
     expect(code).toBe(0);
-    expect(terminal.stdout).toMatch(/^interface b\n/);
+    expect(terminal.stdout).toMatch(/^b {2}up /);
   });
 
   it("wants a name where several answer", async () => {
@@ -264,7 +294,7 @@ describe("the status command", () => {
     await runtime.daemon("b", named("b"));
     const { code, terminal } = await cli("status");
     expect(code).toBe(0);
-    expect(terminal.stdout).toMatch(/^interface b\n/);
+    expect(terminal.stdout).toMatch(/^b {2}up /);
   });
 
   it.each(["missing", "empty"])(
@@ -300,36 +330,6 @@ describe("the status command", () => {
     expect(terminal.stderr).toMatch(/^iptun: ENOTDIR.*\n$/);
   });
 });
-
-/** A runtime directory of the test's own. */
-class Runtime {
-  readonly directory = new ConfigFiles().path("run");
-
-  constructor() {
-    mkdirSync(this.directory, { mode: 0o700 });
-    vi.stubEnv("RUNTIME_DIRECTORY", this.directory);
-    onTestFinished(() => void vi.unstubAllEnvs());
-  }
-
-  /** Answers every request on the interface's socket. */
-  async daemon(name: string, document: object): Promise<void> {
-    const server = createServer((_, response) => response.end(JSON.stringify(document)));
-    await new Promise<void>((resolve) => server.listen(`${this.directory}/${name}.sock`, resolve));
-    onTestFinished(() => {
-      server.close();
-      server.closeAllConnections();
-    });
-  }
-
-  /** A socket file as a process leaves it that was killed. */
-  async abandonedSocket(name: string): Promise<void> {
-    const path = `${this.directory}/${name}.sock`;
-    const server = createSocketServer();
-    await new Promise<void>((resolve) => server.listen(`${path}.old`, resolve));
-    linkSync(`${path}.old`, path);
-    await new Promise<void>((resolve) => server.close(() => resolve()));
-  }
-}
 
 function named(name: string): StatusDocument {
   const document = statusDocument([]);
