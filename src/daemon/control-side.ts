@@ -149,6 +149,8 @@ export class ControlSide {
     if (this.#isStopping) return;
     for (const peer of this.#config.peers) this.#resolver.add(peer);
     this.#startPolls();
+    // Before the default route, which may have to wait for names for as long as they do not resolve.
+    if (this.#link !== undefined) this.#environment.notifier.ready(this.#link);
     await this.#changeHost(features.udpPort);
     if (!this.#isStopping) this.#logStart(features);
   }
@@ -197,6 +199,7 @@ export class ControlSide {
   /** Close frames, keys, device, control socket: undoes all that was begun, whatever fails. */
   async stop(): Promise<void> {
     this.#isStopping = true;
+    this.#environment.notifier.stopping();
     this.#resolver.close();
     this.#mtus.close();
     this.#repeats.close();
@@ -207,7 +210,7 @@ export class ControlSide {
       isHandedOver ? undefined : this.#keepEndpoints(),
       this.#stopEngine(),
       started.then(() => (isHandedOver ? this.#watch?.close() : this.#takeNetworkDown())),
-      started.then(() => this.#closeServer()),
+      started.then(() => this.#server && closeControlSocket(this.#server)),
     ]);
     for (const result of results) {
       if (result.status === "rejected") this.#log.warn(`stopping: ${messageOf(result.reason)}`);
@@ -232,10 +235,6 @@ export class ControlSide {
       .catch((error: unknown) => {
         this.#log.warn(`the engine failed before it was stopped: ${messageOf(error)}`);
       });
-  }
-
-  async #closeServer(): Promise<void> {
-    if (this.#server !== undefined) await closeControlSocket(this.#server);
   }
 
   async #keepEndpoints(): Promise<void> {
@@ -377,6 +376,7 @@ export class ControlSide {
   #event(event: TunnelEvent): void {
     this.#reports.event(event);
     this.#strangers.event(event, this.#environment.nowMs());
+    this.#environment.notifier.event(event);
     this.#mtus.event(event);
     if (event.kind === "unanswered" || event.kind === "dead") this.#resolver.refresh(event.peer);
   }

@@ -25,6 +25,7 @@ import { LastEndpoints } from "./last-endpoints.ts";
 import { Network } from "./network.ts";
 import { listenForNews } from "./network-news.ts";
 import { loadNodeId } from "./node-id.ts";
+import { Notifier, type ServiceManager, takeServiceManager } from "./notifier.ts";
 import { checkPrivileges } from "./privileges.ts";
 import { controlSocketPath, prepareRuntimeDir, runtimeDir } from "./runtime-dir.ts";
 import { KERNEL_SYSCTL } from "./sysctl.ts";
@@ -46,12 +47,13 @@ export async function runDaemon(config: Config, isReplacing: boolean): Promise<n
     closeDebugger(log);
     process.umask(0o077);
     checkConfined();
+    const manager = takeServiceManager(process.env, process.pid);
     const mayManage = await checkPrivileges(config, async (device) => {
       return (await lookAtDevice(device)) !== undefined;
     });
     prepareRuntimeDir(runtimeDir());
     const predecessor = isReplacing ? await runningDaemon(config, log) : undefined;
-    const environment = controlEnvironment(config, log, { mayManage, predecessor });
+    const environment = controlEnvironment(config, log, { mayManage, predecessor, manager });
     const side = new ControlSide(config, log, environment);
     return await supervise(side, exit, log);
   } catch (error) {
@@ -110,6 +112,7 @@ interface Circumstances {
   /** Whether this process may change the network. */
   readonly mayManage: boolean;
   readonly predecessor: Predecessor | undefined;
+  readonly manager: ServiceManager | undefined;
 }
 
 /** The process whose place this one is to take; undefined: there is none. */
@@ -123,7 +126,7 @@ async function runningDaemon(config: Config, log: Log): Promise<Predecessor | un
 function controlEnvironment(
   config: Config,
   log: Log,
-  { mayManage, predecessor }: Circumstances,
+  { mayManage, predecessor, manager }: Circumstances,
 ): ControlEnvironment {
   const native = loadNative();
   const { name, stateDir, mtu } = config.interface;
@@ -143,6 +146,7 @@ function controlEnvironment(
         ? new Network(wanted, before, runProcess)
         : new GivenNetwork({ wanted, isMtuWanted, look: lookAtDevice, log }),
     listenForNews: listenForNews(native),
+    notifier: new Notifier({ manager, native, startTimer, monotonicMicros, log }),
     loadNodeId,
     journal: new Journal(stateDir, name),
     sysctl: KERNEL_SYSCTL,
@@ -160,4 +164,8 @@ function controlEnvironment(
     version: readVersion(),
     pid: process.pid,
   };
+}
+
+function monotonicMicros(): bigint {
+  return process.hrtime.bigint() / 1000n;
 }

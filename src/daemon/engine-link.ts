@@ -115,6 +115,11 @@ export class EngineLink {
     return { lines: report.lines, suppressed: report.suppressed };
   }
 
+  /** Resolves when the engine's loop has come round to it. */
+  async ping(): Promise<void> {
+    await this.#ask((id) => ({ kind: "ping", id }));
+  }
+
   apply(changes: readonly Change[]): void {
     this.#post({ kind: "apply", changes });
   }
@@ -180,6 +185,7 @@ export class EngineLink {
       case "trace":
       case "reconfigured":
       case "paused":
+      case "pong":
         this.#settle(report.id, report);
         break;
       case "events":

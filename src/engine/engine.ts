@@ -149,6 +149,9 @@ export class Engine {
       case "sample":
         this.#report({ kind: "sample", id: command.id, sample: this.#tunnel.sample() });
         break;
+      case "ping":
+        this.#report({ kind: "pong", id: command.id });
+        break;
       case "trace":
         this.#reportTrace(command.id);
         break;

@@ -139,6 +139,8 @@ export type Command =
   | { readonly kind: "resume" }
   /** Another process has both descriptors: wipe, close ours, answer `stopped`; sessions of nodes are closed. */
   | { readonly kind: "let-go" }
+  /** Asks whether the loop still turns. */
+  | { readonly kind: "ping"; readonly id: number }
   /** The control side has read the last `events` message and can take another. */
   | { readonly kind: "acknowledge" }
   /** Send close frames, wipe, close both descriptors, answer `stopped`. */
@@ -235,6 +237,7 @@ export type Report =
   /** In standby: everything is loaded. */
   | { readonly kind: "loaded" }
   | { readonly kind: "paused"; readonly id: number }
+  | { readonly kind: "pong"; readonly id: number }
   | { readonly kind: "stopped" }
   /** The engine cannot go on; keys are wiped. One line, no secrets. `detail` is for debug level. */
   | {

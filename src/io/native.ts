@@ -186,8 +186,9 @@ export interface Native {
   processExec(path: Uint8Array, args: Uint8Array, descriptors: number): number;
 
   /**
-   * Sends one datagram, and up to 8 descriptors with it, to the Unix socket at `path` (bytes; a first byte of 0 or
-   * "@": abstract). Never waits. Returns 0 or -errno (-EAGAIN: the receiver's queue is full).
+   * Sends one datagram to the Unix socket at `path` (absolute, or "@" and an abstract name), the service manager's or
+   * another process's of this tunnel, with at most 64 descriptors, which it then has too. Never waits. 0 or -errno
+   * (-EAGAIN: nobody reads).
    */
   notify(path: Uint8Array, text: Uint8Array, descriptors: Int32Array): number;
   /** What a descriptor is: a value of `DESCRIPTOR`. */

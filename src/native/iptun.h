@@ -271,6 +271,7 @@ napi_value privileges_drop(napi_env env, napi_callback_info info);
 napi_value process_lock(napi_env env, napi_callback_info info);
 napi_value signals_leave(napi_env env, napi_callback_info info);
 napi_value process_exec(napi_env env, napi_callback_info info);
+napi_value notify_send(napi_env env, napi_callback_info info);
 
 napi_value key_load(napi_env env, napi_callback_info info);
 napi_value key_wipe(napi_env env, napi_callback_info info);

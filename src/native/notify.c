@@ -1,27 +1,28 @@
 /*
- * Datagrams on Unix sockets, with descriptors: sd_notify's messages, and a running tunnel's device and
- * socket on their way to the process that takes its place.
+ * Datagrams on Unix sockets, with descriptors: to the service manager (man 3 sd_notify), and from a
+ * running tunnel to the process that takes its place.
  *
- * Sources: man 7 unix, man 3 sd_notify. The trap: a descriptor that came and finds no room in the
+ * Node has no Unix datagram sockets. Nothing here waits: a manager that does not read gets nothing.
+ * The traps: a path that begins with '@' is an abstract name, whose first byte is zero and whose end
+ * is the length's, not a zero byte (man 7 unix); and a descriptor that came and finds no room in the
  * caller's array must be closed, or it stays open for ever.
  */
 #include "iptun.h"
 
 #include <fcntl.h>
 #include <linux/if_tun.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Descriptors of one datagram. */
-#define MAX_DESCRIPTORS 8
+/* BOUNDED: descriptors of one message; the kernel takes 253. */
+#define MOST_DESCRIPTORS 64
 
+/* Room for them beside a datagram. */
 union rights {
   struct cmsghdr header;
-  char bytes[CMSG_SPACE(MAX_DESCRIPTORS * sizeof(int))];
+  uint8_t bytes[CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))];
 };
 
 int prepare_inherited(int fd) {
@@ -30,42 +31,40 @@ int prepare_inherited(int fd) {
   return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
 }
 
-/* The address of `path`; a first byte of zero or '@' makes it an abstract one. Returns its length, or
-   -ENAMETOOLONG. */
-static int fill_unix_name(struct sockaddr_un *name, struct bytes path) {
-  memset(name, 0, sizeof *name);
-  name->sun_family = AF_UNIX;
-  if (path.length == 0 || path.length >= sizeof name->sun_path) return -ENAMETOOLONG;
-  memcpy(name->sun_path, path.data, path.length);
-  bool is_abstract = name->sun_path[0] == 0 || name->sun_path[0] == '@';
-  if (is_abstract) name->sun_path[0] = 0;
-  return (int)(offsetof(struct sockaddr_un, sun_path) + path.length + (is_abstract ? 0 : 1));
-}
-
 /* --- Send. --- */
 
-static int send_to(const struct sockaddr_un *name, socklen_t length, struct bytes text,
-                   struct rows descriptors) {
-  union rights rights;
-  struct iovec vector = {text.data, text.length};
+/* Fills `name`; its length, or 0 where `path` is none. */
+static socklen_t fill_name(struct sockaddr_un *name, struct bytes path) {
+  memset(name, 0, sizeof *name);
+  name->sun_family = AF_UNIX;
+  bool is_known = path.length > 1 && (path.data[0] == '/' || path.data[0] == '@');
+  if (!is_known || path.length >= sizeof name->sun_path) return 0;
+  memcpy(name->sun_path, path.data, path.length);
+  if (path.data[0] == '@') name->sun_path[0] = 0;
+  return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.length);
+}
+
+static ssize_t send_message(struct sockaddr_un *name, socklen_t name_length, struct bytes text,
+                            struct rows descriptors) {
+  union rights control = {0};
+  struct iovec part = {text.data, text.length};
   struct msghdr message = {
-      .msg_name = (void *)name, .msg_namelen = length, .msg_iov = &vector, .msg_iovlen = 1};
-  if (descriptors.length > 0) {
-    size_t bytes = descriptors.length * sizeof(int);
-    memset(&rights, 0, sizeof rights);
-    rights.header = (struct cmsghdr){
-        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(bytes)};
-    memcpy(CMSG_DATA(&rights.header), descriptors.data, bytes);
-    message.msg_control = &rights;
-    message.msg_controllen = CMSG_SPACE(bytes);
+      .msg_name = name, .msg_namelen = name_length, .msg_iov = &part, .msg_iovlen = 1};
+  size_t size = descriptors.length * sizeof(int);
+  if (size > 0) {
+    message.msg_control = &control;
+    message.msg_controllen = CMSG_SPACE(size);
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(&control.header), descriptors.data, size);
   }
   int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
-  /* EAGAIN where the receiver's queue is full: nobody here waits for it. */
-  ssize_t sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-  int result = sent < 0 ? -errno : 0;
+  ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  int error = errno;
   close(fd);
-  return result;
+  return sent < 0 ? -error : 0;
 }
 
 napi_value notify_send(napi_env env, napi_callback_info info) {
@@ -75,10 +74,10 @@ napi_value notify_send(napi_env env, napi_callback_info info) {
   struct rows descriptors = take_rows(&call, 2);
   struct sockaddr_un name;
   if (call.failed) return NULL;
-  int length = fill_unix_name(&name, path);
-  if (length < 0) return give_int(&call, length);
-  if (descriptors.length > MAX_DESCRIPTORS) return give_int(&call, -EINVAL);
-  return give_int(&call, send_to(&name, (socklen_t)length, text, descriptors));
+  socklen_t length = fill_name(&name, path);
+  if (length == 0 || text.length == 0 || descriptors.length > MOST_DESCRIPTORS)
+    return give_int(&call, -EINVAL);
+  return give_int(&call, (int)send_message(&name, length, text, descriptors));
 }
 
 /* --- What came. --- */
@@ -111,11 +110,11 @@ napi_value notify_listen(napi_env env, napi_callback_info info) {
   struct bytes path = take_bytes(&call, 0);
   struct sockaddr_un name;
   if (call.failed) return NULL;
-  int length = fill_unix_name(&name, path);
-  if (length < 0) return give_int(&call, length);
+  socklen_t length = fill_name(&name, path);
+  if (length == 0) return give_int(&call, -EINVAL);
   int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return give_int(&call, -errno);
-  if (bind(fd, (struct sockaddr *)&name, (socklen_t)length) == 0) return give_int(&call, fd);
+  if (bind(fd, (struct sockaddr *)&name, length) == 0) return give_int(&call, fd);
   int error = errno;
   close(fd);
   return give_int(&call, -error);

@@ -13,6 +13,7 @@ import { Journal } from "../../src/daemon/journal.ts";
 import { Network } from "../../src/daemon/network.ts";
 import type { News } from "../../src/daemon/network-news.ts";
 import type { NodeId } from "../../src/daemon/node-id.ts";
+import { Notifier, type ServiceManager } from "../../src/daemon/notifier.ts";
 import type { Interfaces } from "../../src/daemon/own-addresses.ts";
 import type { Predecessor } from "../../src/daemon/take-over.ts";
 import type { LastEndpoint } from "../../src/engine/messages.ts";
@@ -47,6 +48,7 @@ export const UP: Interfaces = { lo: [info("127.0.0.1")], iptun0: [info("10.0.0.1
 interface Options {
   readonly config?: Config;
   readonly nodeId?: NodeId;
+  readonly manager?: ServiceManager;
   /** The kernel tells of changes. */
   readonly hasNews?: boolean;
   readonly answers?: readonly (readonly string[] | Error)[];
@@ -73,6 +75,8 @@ export function setUp(options: Options = {}) {
   const log = memoryLog();
   const ip: string[] = [];
   const asked: string[] = [];
+  /** What the service manager was told. */
+  const told: string[] = [];
   const answers = [...(options.answers ?? [])];
   const socketPath = join(directory, "iptun0.sock");
   const world: {
@@ -94,7 +98,7 @@ export function setUp(options: Options = {}) {
     forget: () => {
       running = undefined;
     },
-    ...{ engine, timers, log, ip, asked, socketPath, world, kept },
+    ...{ engine, timers, log, ip, asked, told, socketPath, world, kept },
     untilSpawned: async () => {
       while (engine.start === undefined) await settle();
     },
@@ -111,6 +115,19 @@ export function setUp(options: Options = {}) {
       interfaces: () => world.interfaces,
       linkMtu: () => 1500,
       look: async () => world.state,
+      notifier: new Notifier({
+        manager: options.manager,
+        native: {
+          notify: (_path, text) => {
+            told.push(new TextDecoder().decode(text));
+            return 0;
+          },
+          errnoName: String,
+        },
+        startTimer: timers.start,
+        monotonicMicros: () => 5n,
+        log,
+      }),
       listenForNews: (_device, onNews) => {
         if (options.hasNews !== true) return undefined;
         world.tell = onNews;

@@ -47,6 +47,21 @@ describe("requests", () => {
     expect([(await first).suppressed, (await second).suppressed]).toEqual([11, 22]);
   });
 
+  it("whether the engine's loop turns are answered when it does", async () => {
+    const { engine, link } = linked();
+    let hasAnswered = false;
+    const ping = link.ping().then(() => {
+      hasAnswered = true;
+    });
+    await Promise.resolve();
+    expect(hasAnswered).toBe(false);
+
+    engine.report({ kind: "pong", id: 1 });
+
+    await ping;
+    expect(engine.commands).toEqual([{ kind: "ping", id: 1 }]);
+  });
+
   it("for a snapshot at the same time share one, and later ones ask anew", async () => {
     const { engine, link } = linked();
     const [first, second] = [link.snapshot(), link.snapshot()];

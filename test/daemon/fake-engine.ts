@@ -39,8 +39,8 @@ export class FakeEngine implements EnginePort {
     } else if (command.kind === "pause") this.report({ kind: "paused", id: command.id });
     else if (command.kind === "begin") {
       setImmediate(() => this.report({ kind: "ready", features: this.features }));
-    } else if (command.kind === "stop" || command.kind === "let-go")
-      this.report({ kind: "stopped" });
+    } else if (command.kind === "ping") this.report({ kind: "pong", id: command.id });
+    else if (command.kind === "stop" || command.kind === "let-go") this.report({ kind: "stopped" });
   }
 
   #first({ isStandby }: EngineStart): Report {

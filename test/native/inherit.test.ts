@@ -62,8 +62,8 @@ describe("notify", () => {
     expect(facts.datagrams).toMatchObject({
       nobody: "ENOENT",
       tooMany: "EINVAL",
-      noPath: "ENAMETOOLONG",
-      longPath: "ENAMETOOLONG",
+      noPath: "EINVAL",
+      longPath: "EINVAL",
       taken: "EADDRINUSE",
     });
   });
