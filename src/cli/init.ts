@@ -124,6 +124,7 @@ function loadTexts(texts: Texts, paths: InitPaths): readonly string[] {
       {
         file,
         identity: PRIVATE,
+        credentials: undefined,
         readKeyFile: () => ({ bytes: Buffer.from(texts.key), stats: PRIVATE }),
       },
     );

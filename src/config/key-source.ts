@@ -25,6 +25,8 @@ export interface KeyContext {
   readonly directory: string;
   readonly identity: Identity;
   readonly readKeyFile: KeyFileReader;
+  /** Where the service manager put what it was to hand over; undefined: nowhere. */
+  readonly credentials: string | undefined;
   readonly report: Report;
   /** Takes note of every key that was read, so that it can be overwritten whatever happens next. */
   readonly keep: (key: Uint8Array) => void;
@@ -45,6 +47,9 @@ export interface SourcedKey {
 const LONGEST_KEY_TEXT = 52;
 /** A byte order mark as text, and as the characters that its bytes are in latin1. */
 const BYTE_ORDER_MARK = /^(?:\ufeff|\u00ef\u00bb\u00bf)/;
+/** Begins a key file's name that is a credential of the unit. */
+const CREDENTIAL = "credential:";
+const CREDENTIAL_NAME = /^(?!\.{1,2}$)[A-Za-z0-9._@-]{1,255}$/;
 const MAKE_KEY = "make one with `iptun keygen`";
 
 /** The key file of that name on this host. */
@@ -97,18 +102,54 @@ function fileKey({ text, path }: Entry, context: KeyContext): SourcedKey | undef
     return undefined;
   }
   const subject = `key file ${shown(text)}`;
-  const file = isAbsolute(text) ? text : join(context.directory, text);
-  const content = context.readKeyFile(file);
+  const place = placeOf(text, context);
+  if ("fault" in place) {
+    context.report(path, `${subject} ${place.fault}`);
+    return undefined;
+  }
+  const content = context.readKeyFile(place.file);
   if ("fault" in content) {
     context.report(path, `${subject} ${content.fault}`);
     return undefined;
   }
-  const exposure = exposureFault(content.stats, context.identity);
+  const exposure = exposureFault(content.stats, place.identityOf(content.stats));
   const keyText = content.bytes.toString("latin1");
   content.bytes.fill(0);
   if (exposure === undefined) return parseKey(keyText, subject, path, context);
   context.report(path, `${subject} ${exposure}`);
   return undefined;
+}
+
+interface Place {
+  readonly file: string;
+  /** Whom a file with these facts has to be private to. */
+  readonly identityOf: (stats: FileContent["stats"]) => Identity;
+}
+
+/** Where a key file is: beside the configuration, or among the credentials of the unit (man 5 systemd.exec). */
+function placeOf(
+  text: string,
+  { directory, credentials, identity }: KeyContext,
+): Place | { readonly fault: string } {
+  if (!text.startsWith(CREDENTIAL)) {
+    const file = isAbsolute(text) ? text : join(directory, text);
+    return { file, identityOf: () => identity };
+  }
+  const name = text.slice(CREDENTIAL.length);
+  if (!CREDENTIAL_NAME.test(name)) {
+    return { fault: 'names no credential; expected one such as "credential:site.key"' };
+  }
+  if (credentials === undefined || credentials === "") {
+    return {
+      fault:
+        "is a credential, and there are none ($CREDENTIALS_DIRECTORY is not set); expected LoadCredential= in a systemd unit, or the path of a file",
+    };
+  }
+  // The manager opens it to the unit's user by an access list, which shows as a right of the group.
+  return {
+    file: join(credentials, name),
+    identityOf: ({ gid }) => ({ ...identity, gid }),
+  };
 }
 
 function parseKey(

@@ -42,10 +42,14 @@ const LINE_FEED = 0x0a;
 class EnoughProblems extends Error {}
 
 /** Reads and checks a configuration; throws a ConfigError with every problem. */
-export function loadConfig(file: string, identity: Identity = processIdentity()): Config {
+export function loadConfig(
+  file: string,
+  identity: Identity = processIdentity(),
+  credentials: string | undefined = process.env["CREDENTIALS_DIRECTORY"],
+): Config {
   const content = readRegularFile(file, MAX_BYTES, false);
   if ("fault" in content) throw new ConfigError(file, [{ key: "", text: content.fault }]);
-  return checkConfig(content, { file, identity, readKeyFile });
+  return checkConfig(content, { file, identity, credentials, readKeyFile });
 }
 
 /** What a configuration's content is checked with. */
@@ -53,6 +57,8 @@ interface Source {
   /** Named in problems; relative key files start in its directory. */
   readonly file: string;
   readonly identity: Identity;
+  /** Where the service manager put what it was to hand over; undefined: nowhere. */
+  readonly credentials: string | undefined;
   readonly readKeyFile: KeyFileReader;
 }
 
@@ -97,7 +103,7 @@ function checkTree(
   raw: Tree,
   text: string,
   stats: FileContent["stats"],
-  { file, identity, readKeyFile, problems, keys }: Findings,
+  { file, identity, credentials, readKeyFile, problems, keys }: Findings,
 ): Config {
   // A file without problems needs no lines.
   let located: LineOf | undefined;
@@ -115,6 +121,7 @@ function checkTree(
     file,
     directory: dirname(file),
     identity,
+    credentials,
     readKeyFile,
     lineOf,
     report,

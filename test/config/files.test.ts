@@ -253,3 +253,34 @@ describe("reading", () => {
 function bytesOf(base64: string): Uint8Array {
   return new Uint8Array(Buffer.from(base64, "base64"));
 }
+
+describe("a credential of the unit", () => {
+  const IN_UNIT = 'key_file = "credential:site.key"';
+
+  it("is a key file in the manager's folder, also where an access list opens it to the unit's user", () => {
+    for (const mode of [0o400, 0o440]) {
+      const files = new ConfigFiles();
+      files.write("site.key", `${KEY_A}\n`, mode);
+      const file = files.write("c.toml", configText({ peer: IN_UNIT }));
+      const nobody = { uid: process.getuid?.() ?? 0, gid: 65_534 };
+      expect(loadConfig(file, nobody, files.directory).peers[0]?.keys).toHaveLength(1);
+    }
+  });
+
+  it.each([
+    ["there are none", IN_UNIT, undefined, /CREDENTIALS_DIRECTORY is not set.*LoadCredential=/],
+    ["it was not handed over", IN_UNIT, "/nonexistent", /"credential:site.key" does not exist/],
+    ["its name leads elsewhere", 'key_file = "credential:../x"', "/tmp", /names no credential/],
+    ["it has no name", 'key_file = "credential:"', "/tmp", /names no credential/],
+  ])("is refused where %s", (_what, peer, credentials, message) => {
+    const file = new ConfigFiles().write("c.toml", configText({ peer }));
+    expect(() => loadConfig(file, undefined, credentials)).toThrow(message);
+  });
+
+  it("is refused where others may read it", () => {
+    const files = new ConfigFiles();
+    files.write("site.key", `${KEY_A}\n`, 0o444);
+    const file = files.write("c.toml", configText({ peer: IN_UNIT }));
+    expect(() => loadConfig(file, undefined, files.directory)).toThrow(/can be used by others/);
+  });
+});
