@@ -130,6 +130,18 @@ export interface DaemonOptions {
   readonly subdir?: string;
 }
 
+/** The exit code of `iptun doctor`, and what its JSON says. */
+export interface Diagnosis {
+  readonly code: number | undefined;
+  readonly findings: readonly {
+    readonly section: string;
+    readonly level: "fault" | "warning" | "note" | "ok";
+    readonly id: string;
+    readonly text: string;
+    readonly remedy: string;
+  }[];
+}
+
 /** One iptun of one host: started, asked, stopped, started again with the same config. */
 export class Daemon {
   readonly host: Host;
@@ -220,6 +232,17 @@ export class Daemon {
     return await this.host.run([...IPTUN, "check", "--config", this.configFile], {
       env: this.#env,
     });
+  }
+
+  /** What `iptun doctor` finds, asked with this configuration unless told; `wrapper` is put before the program. */
+  async doctor(
+    wrapper: readonly string[] = [],
+    question: readonly string[] = ["--config", this.configFile],
+  ): Promise<Diagnosis> {
+    const command = [...wrapper, ...IPTUN, "doctor", "--json", ...question];
+    const { code, stdout, stderr } = await this.host.run(command, { env: this.#env });
+    if (stdout === "") throw new Error(`iptun doctor said nothing:\n${stderr}`);
+    return { code, ...(JSON.parse(stdout) as Pick<Diagnosis, "findings">) };
   }
 
   /** Waits until the status satisfies `accepts`, and returns it. */

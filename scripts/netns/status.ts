@@ -12,6 +12,9 @@ export interface StatusPeer {
   readonly addresses: readonly string[];
   readonly refusedClaims: number;
   readonly state: "up" | "connecting" | "idle";
+  /** Handshakes under way, and since the last datagram from there. */
+  readonly attempt: { readonly tries: number } | null;
+  readonly silentSeconds: number | null;
   /** "address:port" of the other end. */
   readonly endpoint: string | null;
   readonly mtu: number;

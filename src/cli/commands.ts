@@ -21,6 +21,7 @@ export interface Given {
   readonly flag: (name: string) => boolean;
   /** The configuration's file; ends the command with a usage error where none is given. */
   readonly config: () => string;
+  readonly configIfGiven: () => string | undefined;
 }
 
 export interface CommandEntry {
@@ -157,6 +158,16 @@ export const COMMANDS: readonly CommandEntry[] = [
       const { rekey } = await import("./rekey.ts");
       await rekey(given.text("interface"), given.text("peer"), terminal);
       return undefined;
+    },
+  },
+  {
+    name: "doctor",
+    description: "say what keeps the tunnel from working, and what to do; 1: worse than a note",
+    options: [CONFIG_OPTION, INTERFACE_OPTION, { flags: "--json", text: "print it as JSON" }],
+    run: async (given, terminal) => {
+      const question = { file: given.configIfGiven(), name: given.text("interface") };
+      const { doctor } = await import("./doctor.ts");
+      return await doctor(question, given.flag("json"), terminal);
     },
   },
 ];

@@ -21,6 +21,7 @@ Examples:
   iptun status                            peers, traffic, what was dropped and why
   iptun events                            what happens, line by line
   iptun status --json | jq .peers         the same for scripts
+  iptun doctor                            what keeps it from working, and what to do
 
 Exit codes: 0 success, 1 failure, 2 usage, 3 not running, 4 no permission, 78 configuration
 `;
@@ -162,6 +163,7 @@ function givenOf(program: Command, command: Command, entry: CommandEntry): Given
     },
     flag: (name) => values[name] === true,
     config: () => requireConfig(configOf(program, options), entry.name),
+    configIfGiven: () => configOf(program, options),
   };
 }
 

@@ -4,20 +4,30 @@
  * Source: Documentation/networking/ip-sysctl.rst. Only read; what to do about it is the operator's.
  */
 import { readFileSync } from "node:fs";
-import type { Config } from "../config/config.ts";
+import type { PeerKind } from "../core/options.ts";
 
 /** The switch of each family, as sysctl(8) names it. */
-const SWITCHES = { 4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding" } as const;
+export const FORWARDING_SWITCHES = {
+  4: "net.ipv4.ip_forward",
+  6: "net.ipv6.conf.all.forwarding",
+} as const;
+
+/** What counts of a peer. */
+export interface ForwardedPeer {
+  readonly name: string;
+  readonly kind: PeerKind;
+  readonly allowedIps: readonly { readonly family: 4 | 6 }[];
+}
 
 /** One line for each family in which a group's sites have addresses and the kernel does not forward. */
 export function forwardingWarnings(
-  { peers }: Pick<Config, "peers">,
+  { peers }: { readonly peers: readonly ForwardedPeer[] },
   read: (path: string) => string | undefined = readText,
 ): readonly string[] {
   const groups = peers.filter(({ kind }) => kind === "group");
   return ([4, 6] as const).flatMap((family) => {
     const group = groups.find(({ allowedIps }) => allowedIps.some((ip) => ip.family === family));
-    const name = SWITCHES[family];
+    const name = FORWARDING_SWITCHES[family];
     const value = read(`/proc/sys/${name.replaceAll(".", "/")}`)?.trim();
     if (group === undefined || value !== "0") return [];
     return [

@@ -64,7 +64,11 @@ function checkWishes(config: Pick<Config, "interface" | "peers">): void {
   );
 }
 
-async function checkTunDevice(path: string, tryAccess: TryAccess): Promise<void> {
+/** Throws a DaemonError where the driver's file is missing or may not be opened. */
+export async function checkTunDevice(
+  path: string = TUN_PATH,
+  tryAccess: TryAccess = access,
+): Promise<void> {
   try {
     await tryAccess(path, constants.R_OK | constants.W_OK);
   } catch (cause) {

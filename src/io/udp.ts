@@ -16,7 +16,7 @@ import { type Native, UDP_OFFLOAD } from "./native.ts";
 import { copyDatagram, PlainRoutes } from "./plain-routes.ts";
 
 /** Socket buffer of each direction, bytes: 14 ms at 4 Gbit/s. */
-const UDP_BUFFER_BYTES = 7 * 1024 * 1024;
+export const UDP_BUFFER_BYTES = 7 * 1024 * 1024;
 
 /** Errors that a running socket may report, and why each is no reason to stop. All but EAGAIN are counted. */
 const PASSING: Readonly<Record<string, string>> = {
