@@ -150,7 +150,7 @@ export class ControlSide {
     for (const peer of this.#config.peers) this.#resolver.add(peer);
     this.#startPolls();
     // Before the default route, which may have to wait for names for as long as they do not resolve.
-    if (this.#link !== undefined) this.#environment.notifier.ready(this.#link);
+    this.#environment.notifier.ready(this.#running().link, features.descriptors);
     await this.#changeHost(features.udpPort);
     if (!this.#isStopping) this.#logStart(features);
   }

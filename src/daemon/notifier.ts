@@ -7,6 +7,7 @@
  */
 import type { TunnelEvent, TunnelSnapshot } from "../core/options.ts";
 import { SECOND_MS } from "../core/time.ts";
+import type { EngineFeatures } from "../engine/messages.ts";
 import type { Native } from "../io/native.ts";
 import type { Log } from "../log.ts";
 import { messageOf } from "./failure.ts";
@@ -65,11 +66,12 @@ export class Notifier {
     this.#repeats = new Repeats(setting.startTimer, (error) => this.#failed(error));
   }
 
-  /** The tunnel is up: addresses and routes are on its device. */
-  ready(engine: AskedEngine): void {
+  /** The tunnel is up: addresses and routes are on its device. The manager gets its descriptors to keep. */
+  ready(engine: AskedEngine, descriptors: EngineFeatures["descriptors"]): void {
     const { manager } = this.#setting;
     if (manager === undefined) return;
     this.#engine = engine;
+    this.#keep(descriptors);
     this.#send("READY=1");
     this.#statusChanged();
     if (manager.watchdogMs === undefined) return;
@@ -99,6 +101,13 @@ export class Notifier {
     this.#isSilent = true;
   }
 
+  /** For the next process, if this one ends in whatever way (FDSTORE): the device and its routes then stay. */
+  #keep({ tun, udp }: EngineFeatures["descriptors"]): void {
+    // A device that is down reports an error to whoever polls it: that is no reason to let it go.
+    this.#send("FDSTORE=1\nFDPOLL=0\nFDNAME=tun", [tun]);
+    this.#send("FDSTORE=1\nFDPOLL=0\nFDNAME=udp", [udp]);
+  }
+
   /** Waits for the engine as long as that takes: meanwhile the manager hears nothing. */
   async #alive(engine: AskedEngine): Promise<void> {
     await engine.ping();
@@ -119,14 +128,14 @@ export class Notifier {
     this.#send(`STATUS=${statusText(snapshot)}`);
   }
 
-  #send(text: string): void {
+  #send(text: string, descriptors: readonly number[] = []): void {
     const { manager, native, log } = this.#setting;
     if (manager === undefined || this.#isSilent) return;
     const encoder = new TextEncoder();
     const status = native.notify(
       encoder.encode(manager.path),
       encoder.encode(text),
-      new Int32Array(0),
+      Int32Array.from(descriptors),
     );
     if (status < 0) log.debug(`telling the service manager ${text}: ${native.errnoName(status)}`);
   }

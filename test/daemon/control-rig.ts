@@ -118,8 +118,8 @@ export function setUp(options: Options = {}) {
       notifier: new Notifier({
         manager: options.manager,
         native: {
-          notify: (_path, text) => {
-            told.push(new TextDecoder().decode(text));
+          notify: (_path, text, descriptors) => {
+            if (descriptors.length === 0) told.push(new TextDecoder().decode(text));
             return 0;
           },
           errnoName: String,

@@ -45,17 +45,17 @@ describe("the manager's variables", () => {
 
 describe("the manager is told", () => {
   it("nothing where there is none", async () => {
-    const { notifier, told, timers } = rig(undefined);
-    notifier.ready(engine());
+    const { notifier, told, kept, timers } = rig(undefined);
+    notifier.ready(engine(), DESCRIPTORS);
     notifier.event(DOWN);
     notifier.stopping();
-    expect(told).toEqual([]);
+    expect([told, kept.size]).toEqual([[], 0]);
     expect(timers.delays()).toEqual([]);
   });
 
   it("that the tunnel is ready, and its status, once in a while however much changes", async () => {
     const { notifier, told, timers } = rig({ path: "/s", watchdogMs: undefined });
-    notifier.ready(engine());
+    notifier.ready(engine(), DESCRIPTORS);
     for (let count = 0; count < 100; count += 1) notifier.event(DOWN);
     expect(timers.delays()).toEqual([STATUS_GATHER_MS]);
     await timers.fire(STATUS_GATHER_MS);
@@ -63,10 +63,22 @@ describe("the manager is told", () => {
     expect(timers.delays()).toEqual([]);
   });
 
+  it("to keep the device and the socket for the next process, also while the device is down", () => {
+    const { notifier, kept } = rig({ path: "/s", watchdogMs: undefined });
+    notifier.ready(engine(), DESCRIPTORS);
+    expect([...kept]).toEqual([
+      ["FDSTORE=1\nFDPOLL=0\nFDNAME=tun", [20]],
+      ["FDSTORE=1\nFDPOLL=0\nFDNAME=udp", [21]],
+    ]);
+  });
+
   it("that it lives, at half the time, only once the engine has answered", async () => {
     const { notifier, told, timers } = rig({ path: "/s", watchdogMs: WATCHDOG_MS });
     const answers: (() => void)[] = [];
-    notifier.ready({ ...engine(), ping: () => new Promise((resolve) => answers.push(resolve)) });
+    notifier.ready(
+      { ...engine(), ping: () => new Promise((resolve) => answers.push(resolve)) },
+      DESCRIPTORS,
+    );
     await timers.fire(WATCHDOG_MS / 2);
     expect(told).toEqual(["READY=1"]);
     // No further question while one is open: a hung engine keeps the manager waiting.
@@ -86,7 +98,7 @@ describe("the manager is told", () => {
 
   it("that it stops, and nothing after that", async () => {
     const { notifier, told, timers } = rig({ path: "/s", watchdogMs: WATCHDOG_MS });
-    notifier.ready(engine());
+    notifier.ready(engine(), DESCRIPTORS);
     notifier.stopping();
     notifier.event(DOWN);
     expect(told).toEqual(["READY=1", "STOPPING=1"]);
@@ -95,8 +107,8 @@ describe("the manager is told", () => {
 
   it("nothing that matters to the tunnel where it does not listen", () => {
     const { notifier, log } = rig({ path: "/s", watchdogMs: undefined }, -11);
-    notifier.ready(engine());
-    expect(log.lines).toEqual(["debug telling the service manager READY=1: errno -11"]);
+    notifier.ready(engine(), DESCRIPTORS);
+    expect(log.lines.at(-1)).toBe("debug telling the service manager READY=1: errno -11");
   });
 
   it("ready after the device has its addresses, and stopping first of all", async () => {
@@ -112,18 +124,24 @@ describe("the manager is told", () => {
   });
 });
 
+const DESCRIPTORS = { tun: 20, udp: 21 };
+
 function rig(manager: ServiceManager | undefined, status = 0) {
   const [told, timers, log] = [[] as string[], new ManualTimers(), memoryLog()];
+  /** What it is to keep, by its lines. */
+  const kept = new Map<string, readonly number[]>();
   const native = {
-    notify: (_path: Uint8Array, text: Uint8Array) => {
-      told.push(new TextDecoder().decode(text));
+    notify: (_path: Uint8Array, text: Uint8Array, descriptors: Int32Array) => {
+      const words = new TextDecoder().decode(text);
+      if (descriptors.length > 0) kept.set(words, [...descriptors]);
+      else told.push(words);
       return status;
     },
     errnoName: (number: number) => `errno ${number}`,
   };
   const setting = { manager, native, startTimer: timers.start, log };
   const notifier = new Notifier({ ...setting, monotonicMicros: () => 1_234_567n });
-  return { notifier, told, timers, log };
+  return { notifier, told, kept, timers, log };
 }
 
 function engine() {

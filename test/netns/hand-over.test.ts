@@ -1,12 +1,22 @@
 /**
  * A tunnel that goes on while its process is replaced, under ping at 10 ms, both ways.
  */
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Daemon } from "../../scripts/netns/daemon.ts";
-import { type Lab, openLab } from "../../scripts/netns/lab.ts";
-import { until } from "../../scripts/netns/process.ts";
-import { ADDRESSES, type Pair, startPair, TUN } from "../../scripts/netns/topology.ts";
+import { type Lab, openLab, withLab } from "../../scripts/netns/lab.ts";
+import { ROOT, until } from "../../scripts/netns/process.ts";
+import {
+  ADDRESSES,
+  type Pair,
+  type SideName,
+  startPair,
+  TUN,
+} from "../../scripts/netns/topology.ts";
 import { Ping } from "../../scripts/netns/traffic.ts";
+import { postTo } from "../../src/daemon/control-client.ts";
+import { API_PATH } from "../../src/daemon/control-paths.ts";
+import { loadNative } from "../../src/io/native.ts";
 import { figure } from "../helpers/figure.ts";
 import { slowness } from "../helpers/slowness.ts";
 
@@ -54,11 +64,59 @@ describe.each(["left", "right"] as const)("the process of the %s site", (side) =
   });
 });
 
+it("a manager that keeps the descriptors starts a process anew: the device stays, with its addresses", async () => {
+  await withLab(async (own) => {
+    const keeper = [
+      process.execPath,
+      "--import",
+      "tsx",
+      join(ROOT, "scripts/netns/keeper-agent.ts"),
+    ];
+    const program = [...keeper, process.execPath, join(ROOT, "dist/main.js")];
+    const { left, right } = await startPair(own, { left: { program } });
+    const before = deviceIndex(left);
+    const pings = await startPings({ left, right });
+
+    left.child.signal("SIGUSR2");
+    await until("restart", 20_000, () =>
+      left.logLines("is up, listening").length > 1 ? 1 : undefined,
+    );
+    const lost = await lostOf(pings);
+
+    figure(
+      "hand-over",
+      "left is restarted by a manager",
+      `${lost.join(" and ")} pings lost`,
+      "at most 60",
+    );
+    expect(deviceIndex(left)).toBe(before);
+    expect(Math.max(...lost)).toBeLessThanOrEqual(RESTART_LOST * slowness());
+    expect((await left.stop()).code).toBe(0);
+    expect(left.host.hasDevice(TUN)).toBe(false);
+  });
+});
+
+it("a process that is asked for its tunnel and hears no more goes on with it", async () => {
+  const socket = join(pair.left.runtimeDir, `${TUN}.sock`);
+  const path = join(lab.dir, "nobody");
+  const taker = loadNative();
+  const listener = taker.notifyListen(new TextEncoder().encode(path));
+  await postTo(socket, `${API_PATH.handOver}?to=${encodeURIComponent(path)}`);
+  const pings = await startPings();
+
+  const lost = await lostOf(pings);
+  taker.close(listener);
+
+  expect(pair.left.child.isRunning).toBe(true);
+  expect(pair.left.log).toContain("did not: this one goes on");
+  expect(lost.every((count) => count <= RESTART_LOST)).toBe(true);
+});
+
 /** From each side to the other, answered. */
-async function startPings(): Promise<readonly Ping[]> {
+async function startPings({ left, right }: Pick<Pair, SideName> = pair): Promise<readonly Ping[]> {
   const pings = [
-    new Ping(pair.left.host, ADDRESSES.right.inner4, EVERY_SECONDS),
-    new Ping(pair.right.host, ADDRESSES.left.inner4, EVERY_SECONDS),
+    new Ping(left.host, ADDRESSES.right.inner4, EVERY_SECONDS),
+    new Ping(right.host, ADDRESSES.left.inner4, EVERY_SECONDS),
   ];
   await untilAnswered(pings);
   return pings;

@@ -1,0 +1,58 @@
+/**
+ * A service manager that keeps descriptors, as systemd does: keeper-agent COMMAND...
+ *
+ * Starts the command with NOTIFY_SOCKET, keeps what it hands over (FDSTORE), and on SIGUSR2 ends it and starts it anew
+ * with those descriptors (LISTEN_FDS). SIGTERM ends the command and this.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { loadNative } from "../../src/io/native.ts";
+
+const POLL_MS = 5;
+const MOST_BYTES = 1_024;
+
+const native = loadNative();
+const path = join(process.env["RUNTIME_DIRECTORY"] ?? "/nowhere", "notify");
+const listener = native.notifyListen(new TextEncoder().encode(path));
+if (listener < 0) throw new Error(`${path}: ${native.errnoName(listener)}`);
+/** By FDNAME. */
+const kept = new Map<string, number>();
+let child = start();
+
+setInterval(receive, POLL_MS);
+process.on("SIGUSR2", () => void restart());
+process.on("SIGTERM", () => {
+  child.once("exit", (code) => process.exit(code ?? 1));
+  child.kill("SIGTERM");
+});
+
+/** The command, with what is kept as descriptors from 3 on; LISTEN_PID is known to the shell alone. */
+function start(): ChildProcess {
+  const descriptors = [...kept.values()];
+  const listen = descriptors.length > 0 ? { LISTEN_FDS: String(descriptors.length) } : {};
+  const command = ["-c", 'export LISTEN_PID=$$; exec "$@"', "sh", ...process.argv.slice(2)];
+  return spawn("sh", command, {
+    env: { ...process.env, NOTIFY_SOCKET: path, ...listen },
+    stdio: ["ignore", "inherit", "inherit", ...descriptors],
+  });
+}
+
+async function restart(): Promise<void> {
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  await ended;
+  receive();
+  child = start();
+}
+
+function receive(): void {
+  const text = new Uint8Array(MOST_BYTES);
+  const came = new Int32Array(1);
+  for (;;) {
+    const length = native.notifyReceive(listener, text, came);
+    if (length < 0) return;
+    const [descriptor = -1] = came;
+    const name = /^FDNAME=(.*)$/m.exec(new TextDecoder().decode(text.subarray(0, length)))?.[1];
+    if (name !== undefined && descriptor >= 0) kept.set(name, descriptor);
+  }
+}
