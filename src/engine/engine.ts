@@ -8,13 +8,11 @@
  * before a descriptor is empty, but must never return with an error state left to call again at once.
  */
 
-import type { MessageBatch, PacketBatch } from "../core/batch.ts";
 import { keyBytes } from "../core/keys.ts";
-import { datagramsIn } from "../core/message-runs.ts";
 import type { TunnelEvent } from "../core/options.ts";
-import { MESSAGE_FIELDS, PACKET_FIELDS, packetsIn } from "../core/rows.ts";
 import type { Instant } from "../core/time.ts";
 import type { Tunnel } from "../core/tunnel.ts";
+import { datagramsInBatch, packetsInBatch } from "./batch-counts.ts";
 import { applyChange, type ChangedTunnel, type ChangeTargets } from "./change.ts";
 import { type Change, type Command, type EngineCounters, keysOf, type Report } from "./messages.ts";
 import { PacketTrace } from "./packet-trace.ts";
@@ -388,16 +386,4 @@ export class Engine {
     const drained = this.#trace?.drain() ?? { lines: [], suppressed: 0 };
     this.#report({ kind: "trace", id, ...drained });
   }
-}
-
-function datagramsInBatch({ rows, count }: MessageBatch): number {
-  let datagrams = 0;
-  for (let row = 0; row < count; row++) datagrams += datagramsIn(rows, row * MESSAGE_FIELDS);
-  return datagrams;
-}
-
-function packetsInBatch({ rows, count }: PacketBatch): number {
-  let packets = 0;
-  for (let row = 0; row < count; row++) packets += packetsIn(rows, row * PACKET_FIELDS);
-  return packets;
 }
