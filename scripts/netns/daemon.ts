@@ -148,8 +148,7 @@ export class Daemon {
   readonly settings: Settings;
   readonly configFile: string;
   readonly #options: DaemonOptions;
-  /** Where its control socket is. */
-  readonly runtimeDir: string;
+  readonly #runtimeDir: string;
   #child: Child | undefined;
 
   constructor(host: Host, settings: Settings, options: DaemonOptions = {}) {
@@ -158,22 +157,26 @@ export class Daemon {
     this.#options = options;
     const dir = join(host.dir, options.subdir ?? "iptun");
     const stateDir = join(dir, "state");
-    this.runtimeDir = join(dir, "run");
+    this.#runtimeDir = join(dir, "run");
     this.configFile = join(dir, "iptun.toml");
-    for (const made of [this.runtimeDir, stateDir]) {
+    for (const made of [this.#runtimeDir, stateDir]) {
       mkdirSync(made, { recursive: true, mode: 0o700 });
     }
     writeFileSync(this.configFile, configText(settings, stateDir), { mode: 0o600 });
   }
 
   get #env(): Readonly<Record<string, string>> {
-    return { RUNTIME_DIRECTORY: this.runtimeDir, NO_COLOR: "1" };
+    return { RUNTIME_DIRECTORY: this.#runtimeDir, NO_COLOR: "1" };
   }
 
   /** The process of the last start. */
   get child(): Child {
     if (this.#child === undefined) throw new Error(`iptun of ${this.host.name} was never started`);
     return this.#child;
+  }
+
+  get socketPath(): string {
+    return join(this.#runtimeDir, `${this.settings.device}.sock`);
   }
 
   /** What the last process wrote to stderr. */
@@ -221,7 +224,7 @@ export class Daemon {
   /** What the control socket says, or undefined while the daemon does not answer. */
   async #tryStatus(): Promise<Status | undefined> {
     try {
-      return await fetchStatus(join(this.runtimeDir, `${this.settings.device}.sock`));
+      return await fetchStatus(this.socketPath);
     } catch (error) {
       if (error instanceof DaemonError) return undefined;
       throw error;

@@ -16,8 +16,11 @@ import type { PeerStatus, StatusDocument } from "./status.ts";
 
 /** Milliseconds in which a healthy tunnel answers. */
 export const HEALTH_MS = 1_000;
-/** Seconds of history that are given unless told. */
+/** Seconds of history that are given unless told, and at most of all peers together: half a megabyte. */
 const HISTORY_DEFAULT_SECONDS = 60;
+const HISTORY_MOST_SECONDS_OF_ALL = 300;
+/** Milliseconds in which a peer is asked for one new session at most. */
+export const REKEY_MS = 1_000;
 
 /** What the resources need of the tunnel. */
 export interface ControlApiSide {
@@ -28,6 +31,8 @@ export interface ControlApiSide {
   readonly events: EventStream;
   readonly handOver: Pick<HandOver, "resources">;
   readonly startTimer: StartTimer;
+  /** Milliseconds of a monotonic clock. */
+  readonly nowMs: () => number;
 }
 
 /** The peers that are, for now, all there is to know of a tunnel's health. */
@@ -44,6 +49,7 @@ export interface RekeyDocument {
 /** Everything that can be asked for. */
 export function controlApi(side: ControlApiSide): readonly Resource[] {
   const { peers, history, events, health, rekey } = API_PATH;
+  const rekeys = new Map<string, number>();
   return [
     { method: "GET", path: API_PATH.status, answer: () => side.status() },
     {
@@ -64,15 +70,16 @@ export function controlApi(side: ControlApiSide): readonly Resource[] {
     },
     {
       ...{ method: "POST", path: rekey, parameters: ["peer"] },
-      answer: (query) => rekeyAsked(side, query),
+      answer: (query) => rekeyAsked(side, query, rekeys),
     },
     ...side.handOver.resources(),
   ];
 }
 
 async function historyOf(side: ControlApiSide, query: URLSearchParams): Promise<HistoryDocument> {
-  const seconds = wholeNumber(query, "seconds", [1, HISTORY_SECONDS]) ?? HISTORY_DEFAULT_SECONDS;
   const peer = query.get("peer");
+  const most = peer === null ? HISTORY_MOST_SECONDS_OF_ALL : HISTORY_SECONDS;
+  const seconds = wholeNumber(query, "seconds", [1, most]) ?? HISTORY_DEFAULT_SECONDS;
   if (peer === null) return side.history.document(seconds);
   chosen((await side.status()).peers, query);
   return side.history.document(seconds, peer);
@@ -112,14 +119,33 @@ async function inTime(side: ControlApiSide): Promise<StatusDocument> {
   }
 }
 
-/** A group's sites start the handshakes, so neither it nor they can be asked to. */
-async function rekeyAsked(side: ControlApiSide, query: URLSearchParams): Promise<RekeyDocument> {
+/**
+ * A group's sites start the handshakes, so neither it nor they can be asked to. `askedAt`: when each peer was asked for
+ * the last time; BOUNDED by the configured peers.
+ */
+async function rekeyAsked(
+  side: ControlApiSide,
+  query: URLSearchParams,
+  askedAt: Map<string, number>,
+): Promise<RekeyDocument> {
   const asked = chosen((await side.status()).peers, query);
   const able = asked.filter(({ kind, endpoint }) => canStart(kind) && endpoint !== null);
   const [first] = asked;
   if (query.has("peer") && able.length === 0 && first !== undefined) throw cannotStart(first);
-  for (const { name } of able) side.rekey(name);
-  return { peers: able.map(({ name }) => name) };
+  const nowMs = side.nowMs();
+  const isRested = ({ name }: PeerStatus) => nowMs - (askedAt.get(name) ?? -REKEY_MS) >= REKEY_MS;
+  const rested = able.filter(isRested);
+  if (able.length > 0 && rested.length === 0) {
+    throw new RequestError(
+      "a new session was asked for a moment ago; once a second is enough",
+      429,
+    );
+  }
+  for (const { name } of rested) {
+    askedAt.set(name, nowMs);
+    side.rekey(name);
+  }
+  return { peers: rested.map(({ name }) => name) };
 }
 
 function canStart(kind: PeerStatus["kind"]): boolean {

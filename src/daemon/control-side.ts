@@ -156,14 +156,14 @@ export class ControlSide {
   }
 
   async #openServer(): Promise<void> {
-    const { socketPath, startedWith, startTimer } = this.#environment;
+    const { socketPath, startedWith } = this.#environment;
     const resources = controlApi({
+      ...this.#environment,
       status: () => this.status(),
       rekey: (peer) => this.#link?.rekey(peer),
       history: this.#history,
       events: this.#events,
       handOver: this.#succession.handOver,
-      startTimer,
     });
     this.#server = await openControlSocket(socketPath, resources, startedWith.control);
   }

@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { mapAddress } from "../../src/core/prefix.ts";
-import { controlApi, HEALTH_MS } from "../../src/daemon/control-api.ts";
+import { controlApi, HEALTH_MS, REKEY_MS } from "../../src/daemon/control-api.ts";
 import { EventStream } from "../../src/daemon/event-stream.ts";
 import { HandOver } from "../../src/daemon/hand-over.ts";
 import { History, SAMPLE_MS } from "../../src/daemon/history.ts";
@@ -125,7 +125,16 @@ describe("the history", () => {
     expect(whole.peers[0].roundTripMs).toHaveLength(60);
   });
 
-  it.each(["0", "3601", "1e3", "-1", " 5", "", "9".repeat(40)])(
+  it("of one peer is told for an hour", async () => {
+    const rig = await started();
+    const hour = await ask(rig.socketPath, "/v1/history?peer=b&seconds=3600");
+    expect([
+      hour.code,
+      (await ask(rig.socketPath, "/v1/history?peer=b&seconds=3601")).code,
+    ]).toEqual([200, 400]);
+  });
+
+  it.each(["0", "301", "1e3", "-1", " 5", "", "9".repeat(40)])(
     "of %j seconds is refused with a line",
     async (seconds) => {
       const rig = await started();
@@ -133,7 +142,7 @@ describe("the history", () => {
       const { code, body } = await ask(rig.socketPath, `/v1/history?${query}`);
       expect([code, JSON.parse(body).error]).toEqual([
         400,
-        `seconds is ${JSON.stringify(seconds)}; expected a whole number, 1 to 3600`,
+        `seconds is ${JSON.stringify(seconds)}; expected a whole number, 1 to 300`,
       ]);
     },
   );
@@ -176,10 +185,20 @@ describe("health", () => {
 });
 
 describe("a rekey", () => {
+  it("is asked for once a second at most", async () => {
+    const rig = await started();
+    const codeOf = async (query: string) =>
+      (await ask(rig.socketPath, `/v1/rekey${query}`, { method: "POST" })).code;
+    expect([await codeOf(""), await codeOf(""), await codeOf("?peer=b")]).toEqual([200, 429, 429]);
+    rig.timers.nowMs += REKEY_MS;
+    expect(await codeOf("?peer=b")).toBe(200);
+  });
+
   it("is asked for with every peer that can be reached, or with one", async () => {
     const rig = await started();
     const rekeyed = async (query: string) => {
       rig.engine.commands.length = 0;
+      rig.timers.nowMs += REKEY_MS;
       const { code, body } = await ask(rig.socketPath, `/v1/rekey${query}`, { method: "POST" });
       const asked = rig.engine.commands.filter(({ kind }) => kind === "rekey");
       return [code, JSON.parse(body), asked];
@@ -268,6 +287,7 @@ function resources() {
       ...{ leaveSocket: notAsked, startTimer: notAsked, log: memoryLog() },
     }),
     startTimer: () => () => undefined,
+    nowMs: () => 0,
   });
 }
 

@@ -97,7 +97,7 @@ it("a manager that keeps the descriptors starts a process anew: the device stays
 });
 
 it("a process that is asked for its tunnel and hears no more goes on with it", async () => {
-  const socket = join(pair.left.runtimeDir, `${TUN}.sock`);
+  const socket = pair.left.socketPath;
   const path = join(lab.dir, "nobody");
   const taker = loadNative();
   const listener = taker.notifyListen(new TextEncoder().encode(path));
