@@ -4,6 +4,8 @@
  * Each command is a file of its own, imported when it is chosen: `iptun --version` loads neither the schema nor
  * the log nor the crypto. `help` is not here, because it is about these.
  */
+import { DaemonError } from "../daemon/failure.ts";
+import { EXIT_CODE } from "./exit-code.ts";
 import { INIT_OPTIONS } from "./init-options.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -126,9 +128,11 @@ export const COMMANDS: readonly CommandEntry[] = [
       { flags: "-p, --peer <name>", text: "everything about this peer" },
       { flags: "-v, --verbose", text: "everything about the interface and every peer" },
       { flags: "--json", text: "print the whole status document as JSON" },
+      { flags: "-w, --watch", text: "show it anew every second, with the last minute; q quits" },
     ],
     run: async (given, terminal) => {
       const { status } = await import("./status.ts");
+      if (given.flag("watch")) return await watched(given, terminal);
       const [peer, isVerbose] = [given.text("peer"), given.flag("verbose")];
       const request = { interface: given.text("interface"), peer, isVerbose };
       await status({ ...request, isJson: given.flag("json") }, terminal);
@@ -171,3 +175,17 @@ export const COMMANDS: readonly CommandEntry[] = [
     },
   },
 ];
+
+/** Only what the watch does not know how to show is refused. */
+async function watched(given: Given, terminal: Terminal): Promise<undefined> {
+  const other = ["peer", "verbose", "json"].find((name) => given.flag(name) || given.text(name));
+  if (other !== undefined) throw notTogether("watch", other);
+  const { chooseSocket } = await import("./daemon-choice.ts");
+  const { watch, watchEnvironment } = await import("./status-watch.ts");
+  await watch(watchEnvironment(await chooseSocket(given.text("interface"))), terminal);
+  return undefined;
+}
+
+function notTogether(one: string, other: string): DaemonError {
+  return new DaemonError(`--${one} and --${other} do not go together`, EXIT_CODE.USAGE);
+}

@@ -7,6 +7,7 @@
 import { fstatSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Writable } from "node:stream";
+import { enterScreen, type Screen } from "./screen.ts";
 
 /** How standard output is looked at. */
 export interface Looks {
@@ -22,6 +23,8 @@ export interface Terminal {
   /** Talk; a standard error that nobody reads is no failure. */
   err(text: string): Promise<void>;
   looks(): Looks;
+  /** Takes the whole terminal until it is closed; undefined: standard output is none. */
+  openScreen(onResize: () => void): Screen | undefined;
   /** Mode bits of standard output where it is a regular file. */
   outFileMode(): number | undefined;
   /** Whether somebody sees a question and can answer it. */
@@ -41,6 +44,10 @@ export function processTerminal(): Terminal {
     looks: () => {
       const { isTTY, columns } = process.stdout;
       return { columns: isTTY ? columns : undefined, hasColour: isTTY && wantsColour(process.env) };
+    },
+    openScreen: (onResize) => {
+      const { stdin: input, stdout: output } = process;
+      return output.isTTY ? enterScreen({ input, output, process }, onResize) : undefined;
     },
     outFileMode: () => {
       const stats = fstatSync(1);

@@ -9,6 +9,7 @@ import type { RekeyDocument } from "./control-api.ts";
 import { API_PATH } from "./control-paths.ts";
 import type { EventDocument } from "./event-stream.ts";
 import { codeOf, DaemonError, EXIT, messageOf } from "./failure.ts";
+import type { HistoryDocument } from "./history.ts";
 import type { StatusDocument } from "./status.ts";
 
 /** Milliseconds without a byte from the daemon. */
@@ -27,11 +28,17 @@ export async function fetchStatus(
   return document;
 }
 
+/** The last seconds of every peer that has a history. */
+export async function fetchHistory(socketPath: string, seconds: number): Promise<HistoryDocument> {
+  const path = `${API_PATH.history}?seconds=${seconds}`;
+  // The daemon is trusted with the form of its answers.
+  return (await ask(socketPath, { method: "GET", path, silenceMs: SILENCE_MS })) as HistoryDocument;
+}
+
 /** Has a new session started with the peer, or with every one that can be reached. */
 export async function askRekey(socketPath: string, peer?: string): Promise<RekeyDocument> {
   const query = peer === undefined ? "" : `?${new URLSearchParams({ peer })}`;
   const path = `${API_PATH.rekey}${query}`;
-  // The daemon is trusted with the form of its answers.
   return (await ask(socketPath, { method: "POST", path, silenceMs: SILENCE_MS })) as RekeyDocument;
 }
 

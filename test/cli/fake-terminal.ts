@@ -1,7 +1,34 @@
 /**
  * A terminal that keeps what is written to it, with a person at it who has prepared the answers.
  */
+import type { Screen } from "../../src/cli/screen.ts";
 import type { Looks, Terminal } from "../../src/cli/terminal.ts";
+
+/** A screen whose operator a test plays. */
+export class FakeScreen implements Screen {
+  columns = 100;
+  rows = 30;
+  /** What was drawn, line by line. */
+  readonly drawn: (readonly string[])[] = [];
+  isClosed = false;
+  onResize: () => void = () => undefined;
+  press: () => void = () => undefined;
+  readonly quit = new Promise<void>((resolve) => {
+    this.press = resolve;
+  });
+
+  size() {
+    return { columns: this.columns, rows: this.rows };
+  }
+
+  draw(lines: readonly string[]): void {
+    if (!this.isClosed) this.drawn.push(lines);
+  }
+
+  close(): void {
+    this.isClosed = true;
+  }
+}
 
 /** Standard output and error as text. */
 export class FakeTerminal implements Terminal {
@@ -10,6 +37,7 @@ export class FakeTerminal implements Terminal {
   /** Undefined: it is no terminal. */
   columns: number | undefined;
   hasColour = false;
+  screen: FakeScreen | undefined;
   /** Mode of the file that standard output is; undefined: it is none. */
   fileMode: number | undefined;
   /** What writing to standard output fails with. */
@@ -30,6 +58,11 @@ export class FakeTerminal implements Terminal {
   answers: string[] | undefined;
   /** Questions until now. */
   readonly questions: string[] = [];
+
+  openScreen(onResize: () => void): Screen | undefined {
+    if (this.screen !== undefined) this.screen.onResize = onResize;
+    return this.screen;
+  }
 
   looks(): Looks {
     return { columns: this.columns, hasColour: this.hasColour };

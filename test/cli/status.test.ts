@@ -10,7 +10,7 @@ import { peerBlock, statusText } from "../../src/cli/status-text.ts";
 import { DROP_REASONS, dropCounters } from "../../src/core/drop-reason.ts";
 import type { StatusDocument } from "../../src/daemon/status.ts";
 import { ConfigFiles } from "../config/config-files.ts";
-import { FakeTerminal } from "./fake-terminal.ts";
+import { FakeScreen, FakeTerminal } from "./fake-terminal.ts";
 import { Runtime } from "./runtime.ts";
 import { keyStatus, peerStatus, statusDocument } from "./status-fixture.ts";
 
@@ -260,6 +260,31 @@ describe("the status command", () => {
     const plain = terminal.stdout.replace(/\u001b\[\d+m/g, "");
     expect(Math.max(...plain.split("\n").map((line) => line.length))).toBeLessThanOrEqual(40);
   });
+
+  it("watches on the whole terminal where that is asked for", async () => {
+    await new Runtime().listen("iptun0", (request, response) => {
+      const isStatus = request.url === "/v1/status";
+      const history = { seconds: 60, peers: [] };
+      response.end(JSON.stringify(isStatus ? statusDocument([peerStatus()]) : history));
+    });
+    const terminal = new FakeTerminal();
+    terminal.screen = new FakeScreen();
+    terminal.screen.press();
+    expect(await runCli(["status", "--watch"], terminal)).toBe(0);
+    expect(terminal.screen.drawn[0]?.[0]).toMatch(/^iptun0 {2}up /);
+    expect(terminal.stdout).toBe("");
+  });
+
+  it.each([["--json"], ["--verbose"], ["--peer", "b"]])(
+    "cannot watch with %s",
+    async (...options) => {
+      const { code, terminal } = await cli("status", "--watch", ...options);
+      expect([code, terminal.stderr]).toEqual([
+        2,
+        `iptun: --watch and ${options[0]} do not go together\n`,
+      ]);
+    },
+  );
 
   it("prints the whole document as JSON", async () => {
     const document = statusDocument([peerStatus()]);
