@@ -61,6 +61,8 @@ export interface Settings {
   readonly firewall?: boolean;
   readonly peers: readonly PeerSettings[];
   readonly offload?: OffloadSettings;
+  /** Where metrics are served, "address:port", and whether the status page is. */
+  readonly metrics?: { readonly listen: string; readonly page?: boolean };
   readonly logLevel?: "info" | "debug";
 }
 
@@ -81,6 +83,9 @@ function configText(settings: Settings, stateDir: string): string {
   ];
   if (settings.offload !== undefined) {
     lines.push("[offload]", ...Object.entries(settings.offload).flatMap(([k, v]) => assign(k, v)));
+  }
+  if (settings.metrics !== undefined) {
+    lines.push("[metrics]", ...Object.entries(settings.metrics).flatMap(([k, v]) => assign(k, v)));
   }
   for (const peer of settings.peers) {
     lines.push(

@@ -62,6 +62,8 @@ interface Plan {
   readonly limits: Config["limits"];
   /** Offloads that may be used; whether the kernel has them shows only when it runs. */
   readonly offload: Config["offload"];
+  /** "address:port" of the listener, and whether the status page is there; null: none. */
+  readonly metrics: { readonly listen: string; readonly page: boolean } | null;
   readonly log: Config["log"];
   readonly warnings: readonly string[];
 }
@@ -116,9 +118,16 @@ function planOf(config: Config, crypto: HandshakeCrypto): Plan {
     defaultRoute: defaultFamilies(config).map((family) => (family === 4 ? "IPv4" : "IPv6")),
     limits: config.limits,
     offload: config.offload,
+    metrics: metricsPlan(config.metrics),
     log: config.log,
     warnings: [...configWarnings(config), ...forwardingWarnings(config), ...hostWarnings(config)],
   };
+}
+
+function metricsPlan(metrics: Config["metrics"]): Plan["metrics"] {
+  return metrics === undefined
+    ? null
+    : { listen: hostPortText(metrics.listen), page: metrics.hasPage };
 }
 
 function peerPlan(peer: Config["peers"][number], crypto: HandshakeCrypto): PeerPlan {
@@ -172,6 +181,7 @@ function planText(plan: Plan): string {
           : []),
         ["state", device.stateDir],
         ["offloads", offloadText(offloadState(plan.offload))],
+        ...metricsRows(plan),
         ["log", `${plan.log.level}, ${plan.log.format}`],
       ],
       2,
@@ -184,6 +194,14 @@ function planText(plan: Plan): string {
 function routesText({ interface: device, routes }: Plan): string {
   if (!device.routes) return "none (routes = false)";
   return routes.length === 0 ? "none but those of the addresses" : listText(routes);
+}
+
+/** Only where there is a listener. */
+function metricsRows({ metrics }: Plan): readonly (readonly string[])[] {
+  if (metrics === null) return [];
+  const { listen, page } = metrics;
+  const shown = page ? ` and the status page http://${listen}/` : "";
+  return [["metrics", `http://${listen}/metrics${shown}`]];
 }
 
 /** Only where there is one. */

@@ -48,6 +48,14 @@ export interface OffloadConfig {
   readonly gro: boolean;
 }
 
+/** Where metrics and the status page are served over TCP. */
+export interface MetricsConfig {
+  /** Address without brackets. */
+  readonly listen: HostPort;
+  /** Whether the status page is there too. */
+  readonly hasPage: boolean;
+}
+
 export type LogLevel = "error" | "warn" | "info" | "debug";
 
 export interface Config {
@@ -77,5 +85,7 @@ export interface Config {
   readonly peers: readonly PeerConfig[];
   readonly limits: LimitOptions;
   readonly offload: OffloadConfig;
+  /** undefined: metrics are on the control socket alone. */
+  readonly metrics: MetricsConfig | undefined;
   readonly log: { readonly level: LogLevel; readonly format: "auto" | "text" | "json" };
 }

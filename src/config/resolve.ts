@@ -10,6 +10,7 @@ import type { Config, PeerConfig } from "./config.ts";
 import type { KeyContext } from "./key-source.ts";
 import type { LineOf } from "./locate.ts";
 import { resolveInterface } from "./resolve-interface.ts";
+import { resolveMetrics } from "./resolve-metrics.ts";
 import { isEmpty, type ResolvedPeer, resolvePeer } from "./resolve-peer.ts";
 import type { Settings } from "./schema.ts";
 
@@ -41,6 +42,7 @@ export function resolve(settings: Settings, context: ResolveContext): Config {
     peers: peers.map((peer) => peerConfig(peer)),
     limits: limitOptions(settings.limits),
     offload: settings.offload,
+    metrics: resolveMetrics(settings.metrics, context.report),
     log: settings.log,
   };
 }

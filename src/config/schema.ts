@@ -94,6 +94,15 @@ const offloadSchema = z.strictObject(
   { error: tableFault("expected a table: [offload]") },
 );
 
+const metricsSchema = z.strictObject(
+  {
+    listen: text('expected "address:port", such as "127.0.0.1:9586"').default(""),
+    page: flag().default(false),
+    dangerous_non_loopback: flag().default(false),
+  },
+  { error: tableFault("expected a table: [metrics]") },
+);
+
 const logSchema = z.strictObject(
   {
     level: choice(["error", "warn", "info", "debug"]).default("info"),
@@ -110,6 +119,7 @@ export const settingsSchema = z.strictObject({
     .default([]),
   limits: limitsSchema.prefault({}),
   offload: offloadSchema.prefault({}),
+  metrics: metricsSchema.prefault({}),
   log: logSchema.prefault({}),
 });
 
@@ -124,6 +134,7 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   peer: Object.keys(peerSchema.shape),
   limits: Object.keys(limitsSchema.shape),
   offload: Object.keys(offloadSchema.shape),
+  metrics: Object.keys(metricsSchema.shape),
   log: Object.keys(logSchema.shape),
 };
 

@@ -10,6 +10,7 @@ import { EVENTS_KEPT, type EventStream } from "./event-stream.ts";
 import { DaemonError } from "./failure.ts";
 import type { HandOver } from "./hand-over.ts";
 import { HISTORY_SECONDS, type History, type HistoryDocument } from "./history.ts";
+import { METRICS_TYPE } from "./metrics.ts";
 import { rejector } from "./rejector.ts";
 import type { StartTimer } from "./repeats.ts";
 import type { PeerStatus, StatusDocument } from "./status.ts";
@@ -28,6 +29,8 @@ export interface ControlApiSide {
   /** Starts a handshake with a configured peer. */
   readonly rekey: (peer: string) => void;
   readonly history: History;
+  /** The text of a scrape. */
+  readonly metrics: () => Promise<string>;
   readonly events: EventStream;
   readonly handOver: Pick<HandOver, "resources">;
   readonly startTimer: StartTimer;
@@ -48,7 +51,7 @@ export interface RekeyDocument {
 
 /** Everything that can be asked for. */
 export function controlApi(side: ControlApiSide): readonly Resource[] {
-  const { peers, history, events, health, rekey } = API_PATH;
+  const { peers, history, events, health, rekey, metrics } = API_PATH;
   const rekeys = new Map<string, number>();
   return [
     { method: "GET", path: API_PATH.status, answer: () => side.status() },
@@ -67,6 +70,10 @@ export function controlApi(side: ControlApiSide): readonly Resource[] {
     {
       ...{ method: "GET", path: health, parameters: ["peer", "peers"] },
       answer: (query) => healthOf(side, query),
+    },
+    {
+      ...{ method: "GET", path: metrics, contentType: METRICS_TYPE },
+      text: () => side.metrics(),
     },
     {
       ...{ method: "POST", path: rekey, parameters: ["peer"] },

@@ -12,6 +12,7 @@ import type { NetworkPlanInput } from "./network-plan.ts";
 import type { NodeId } from "./node-id.ts";
 import type { Notifier } from "./notifier.ts";
 import type { Interfaces } from "./own-addresses.ts";
+import type { ProcessReading } from "./process-reading.ts";
 import type { StartTimer } from "./repeats.ts";
 import type { Sysctl } from "./sysctl.ts";
 import type { Predecessor } from "./take-over.ts";
@@ -52,6 +53,7 @@ export interface ControlEnvironment {
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
   readonly residentBytes: () => number;
+  readonly readProcess: () => ProcessReading;
   readonly version: string;
   readonly pid: number;
 }

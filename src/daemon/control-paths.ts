@@ -12,4 +12,5 @@ export const API_PATH = {
   rekey: "/v1/rekey",
   handOver: "/v1/hand-over",
   handOverDone: "/v1/hand-over/done",
+  metrics: "/v1/metrics",
 } as const;

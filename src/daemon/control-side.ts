@@ -5,7 +5,6 @@
  * process (signals, exceptions, exit). The trap: the engine can end at any moment, and every await here
  * may then be refused; the first end wins, and the rest is shutdown.
  */
-import type { Server } from "node:http";
 import type { Config } from "../config/config.ts";
 import { defaultFamilies, takesAll, wantsFirewall } from "../config/default-families.ts";
 import { wipeKeys } from "../config/load.ts";
@@ -13,9 +12,7 @@ import type { PlainEndpoint, TunnelEvent } from "../core/options.ts";
 import { SECOND_MS } from "../core/time.ts";
 import type { EngineFeatures } from "../engine/messages.ts";
 import type { Log } from "../log.ts";
-import { controlApi } from "./control-api.ts";
 import type { ControlEnvironment } from "./control-environment.ts";
-import { closeControlSocket, openControlSocket } from "./control-socket.ts";
 import type { DeviceState } from "./device-state.ts";
 import { DeviceWatch } from "./device-watch.ts";
 import { DROP_SUMMARY_MS } from "./drop-summary.ts";
@@ -39,6 +36,7 @@ import { Resolver } from "./resolver.ts";
 import { type StatusDocument, statusDocument } from "./status.ts";
 import { StrangerList } from "./stranger-list.ts";
 import { type RunningEngine, Succession } from "./succession.ts";
+import { Surface } from "./surface.ts";
 
 /** Milliseconds between two fetches of packet lines, at debug level. */
 export const TRACE_POLL_MS = SECOND_MS;
@@ -58,7 +56,7 @@ export class ControlSide {
   readonly #startedAtMs: number;
   readonly #ended: (error: DaemonError) => void;
   readonly #repeats: Repeats;
-  #server: Server | undefined;
+  readonly #surface: Surface;
   #link: EngineLink | undefined;
   #network: DeviceNetwork | undefined;
   #watch: DeviceWatch | undefined;
@@ -98,8 +96,9 @@ export class ControlSide {
     this.#succession = new Succession(environment, log, {
       engine: () => this.#running(),
       before: () => this.#network?.before,
-      leaveSocket: () => this.#server?.close(),
+      leaveSocket: () => this.#surface.leave(),
     });
+    this.#surface = this.#surfaceOf();
     // The engine's end refuses what waits for it; its reason is reported by `ended`.
     this.#repeats = new Repeats(environment.startTimer, (error) =>
       log.debug(`while ending: ${messageOf(error)}`),
@@ -134,7 +133,7 @@ export class ControlSide {
     const { predecessor, runProcess } = this.#environment;
     if (predecessor === undefined) {
       // First, because a socket that answers means that this tunnel already runs.
-      await this.#openServer();
+      await this.#surface.openSocket();
       if (this.#isStopping) return;
       await this.#host.recover();
     }
@@ -147,6 +146,8 @@ export class ControlSide {
     this.#features = features;
     await this.#startNetwork(features, before);
     if (this.#isStopping) return;
+    await this.#surface.openWeb();
+    if (this.#isStopping) return;
     for (const peer of this.#config.peers) this.#resolver.add(peer);
     this.#startPolls();
     // Before the default route, which may have to wait for names for as long as they do not resolve.
@@ -155,17 +156,15 @@ export class ControlSide {
     if (!this.#isStopping) this.#logStart(features);
   }
 
-  async #openServer(): Promise<void> {
-    const { socketPath, startedWith } = this.#environment;
-    const resources = controlApi({
+  #surfaceOf(): Surface {
+    return new Surface({
       ...this.#environment,
+      ...{ config: this.#config, log: this.#log },
+      ...{ history: this.#history, events: this.#events, handOver: this.#succession.handOver },
       status: () => this.status(),
       rekey: (peer) => this.#link?.rekey(peer),
-      history: this.#history,
-      events: this.#events,
-      handOver: this.#succession.handOver,
+      engineLoop: () => this.#link?.loop() ?? { idleMs: 0, activeMs: 0 },
     });
-    this.#server = await openControlSocket(socketPath, resources, startedWith.control);
   }
 
   /** The status document. */
@@ -210,7 +209,7 @@ export class ControlSide {
       isHandedOver ? undefined : this.#keepEndpoints(),
       this.#stopEngine(),
       started.then(() => (isHandedOver ? this.#watch?.close() : this.#takeNetworkDown())),
-      started.then(() => this.#server && closeControlSocket(this.#server)),
+      started.then(() => this.#surface.close()),
     ]);
     for (const result of results) {
       if (result.status === "rejected") this.#log.warn(`stopping: ${messageOf(result.reason)}`);
@@ -286,7 +285,7 @@ export class ControlSide {
     await link.loaded();
     if (this.#isStopping) return undefined;
     const features = await this.#succession.takeOver(link, this.#host);
-    await this.#openServer();
+    await this.#surface.openSocket();
     return features;
   }
 

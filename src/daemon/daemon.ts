@@ -27,6 +27,7 @@ import { listenForNews } from "./network-news.ts";
 import { loadNodeId } from "./node-id.ts";
 import { Notifier, type ServiceManager, takeServiceManager } from "./notifier.ts";
 import { checkPrivileges } from "./privileges.ts";
+import { processReader } from "./process-reading.ts";
 import { controlSocketPath, prepareRuntimeDir, runtimeDir } from "./runtime-dir.ts";
 import { KERNEL_SYSCTL } from "./sysctl.ts";
 import { findPredecessor, type Predecessor } from "./take-over.ts";
@@ -161,6 +162,7 @@ function controlEnvironment(
     nowMs: () => performance.now(),
     wallMs: Date.now,
     residentBytes: () => process.memoryUsage.rss(),
+    readProcess: processReader(),
     version: readVersion(),
     pid: process.pid,
   };

@@ -16,7 +16,7 @@ import type {
   PacketLine,
   Report,
 } from "../engine/messages.ts";
-import type { EnginePort } from "../engine/spawn.ts";
+import type { EnginePort, LoopTime } from "../engine/spawn.ts";
 import { DaemonError, EXIT } from "./failure.ts";
 
 export interface EngineListener {
@@ -91,6 +91,11 @@ export class EngineLink {
     const report = await this.#wait("ready");
     if (report.kind !== "ready") throw unexpected(report);
     return report.features;
+  }
+
+  /** How long the engine's event loop has waited and worked. */
+  loop(): LoopTime {
+    return this.#port.loop();
   }
 
   /** A snapshot; callers that ask at the same time share one. */

@@ -67,14 +67,17 @@ export class Engine {
   #isLinkReportedUp = true;
   /** Whether the control side still has an `events` message to acknowledge. */
   #isEventPending = false;
+  #armedFor = Number.POSITIVE_INFINITY;
   /** Made once: the timer is armed at every turn. */
   readonly #onTimer = (): void => {
     this.#counts.timerTurns += 1;
+    this.#counts.timerLatenessMs += this.#io.clock.now() - this.#armedFor;
     this.turn(READY.NONE);
   };
   readonly #counts = {
     turns: 0,
     timerTurns: 0,
+    timerLatenessMs: 0,
     datagramsReceived: 0,
     datagramsSent: 0,
     packetsRead: 0,
@@ -310,6 +313,7 @@ export class Engine {
   #rearm(): void {
     const deadline = this.#tunnel.nextTimeout();
     const at = Math.min(deadline, this.#udpGuard.resumeAt, this.#tunGuard.resumeAt) as Instant;
+    this.#armedFor = at;
     this.#io.clock.armTimer(at, this.#onTimer);
   }
 

@@ -183,6 +183,8 @@ export interface EngineCounters {
   /** Turns of the loop, and of those the ones a timer started. */
   readonly turns: number;
   readonly timerTurns: number;
+  /** Milliseconds that those began after they were due, all together. */
+  readonly timerLatenessMs: number;
   readonly datagramsReceived: number;
   readonly datagramsSent: number;
   readonly packetsRead: number;

@@ -18,10 +18,18 @@ export const ENGINE_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSiz
 
 /** A running engine as the control side holds it. */
 export interface EnginePort {
+  /** How long the thread's event loop has waited and worked. */
+  loop(): LoopTime;
   /** The keys in a command are gone afterwards. */
   post(command: Command): void;
   /** Calls on every report, and once when the thread ends without having said why. */
   listen(listener: EnginePortListener): void;
+}
+
+/** Milliseconds since the loop began. */
+export interface LoopTime {
+  readonly idleMs: number;
+  readonly activeMs: number;
 }
 
 export interface EnginePortListener {
@@ -32,6 +40,9 @@ export interface EnginePortListener {
 
 /** The part of a worker thread that is used. */
 export interface Thread {
+  readonly performance: {
+    eventLoopUtilization(): { readonly idle: number; readonly active: number };
+  };
   postMessage(command: Command, transfer: readonly ArrayBuffer[]): void;
   on(event: "message", listener: (report: Report) => void): unknown;
   on(event: "error", listener: (error: Error) => void): unknown;
@@ -54,6 +65,10 @@ export function spawnEngine(start: EngineStart): EnginePort {
 /** The port over a thread. */
 export function enginePort(thread: Thread): EnginePort {
   return {
+    loop: () => {
+      const { idle, active } = thread.performance.eventLoopUtilization();
+      return { idleMs: idle, activeMs: active };
+    },
     post: (command) => thread.postMessage(command, keyBuffers(keysIn(command))),
     listen: ({ report, died }) => {
       thread.on("message", report);

@@ -124,6 +124,7 @@ export function statusDocument(
     engine: {
       turns: 1,
       timerTurns: 1,
+      timerLatenessMs: 2,
       datagramsReceived: 1,
       datagramsSent: 1,
       packetsRead: 1,

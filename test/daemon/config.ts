@@ -26,6 +26,7 @@ export function config(
     readonly interface?: Partial<Config["interface"]>;
     readonly peers?: readonly PeerConfig[];
     readonly offload?: Partial<Config["offload"]>;
+    readonly metrics?: Config["metrics"];
     readonly log?: Config["log"];
   } = {},
 ): Config {
@@ -48,6 +49,7 @@ export function config(
     peers: changes.peers ?? [peerConfig()],
     limits: DEFAULT_LIMITS,
     offload: { tso: true, uso: true, gso: true, gro: true, ...changes.offload },
+    metrics: changes.metrics,
     log: changes.log ?? { level: "info", format: "auto" },
   };
 }

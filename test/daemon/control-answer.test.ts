@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { closeServer } from "../../src/daemon/bounded-http.ts";
 import {
   MAX_STREAM_BACKLOG_BYTES,
   MAX_STREAMS,
@@ -11,7 +12,7 @@ import {
   type Resource,
   type Sink,
 } from "../../src/daemon/control-answer.ts";
-import { closeControlSocket, openControlSocket } from "../../src/daemon/control-socket.ts";
+import { openControlSocket } from "../../src/daemon/control-socket.ts";
 import { ask, Listener } from "./socket-client.ts";
 
 describe("an answer", () => {
@@ -155,7 +156,7 @@ async function serve(resources: readonly Resource[]): Promise<string> {
   const path = join(directory, "s.sock");
   const server = await openControlSocket(path, resources);
   onTestFinished(async () => {
-    await closeControlSocket(server);
+    await closeServer(server);
     await rm(directory, { recursive: true });
   });
   return path;

@@ -164,6 +164,12 @@ export function setUp(options: Options = {}) {
       nowMs: () => timers.nowMs,
       wallMs: () => WALL_MS + timers.nowMs,
       residentBytes: () => 1_000,
+      readProcess: () => ({
+        nowSeconds: 1_700_000_000,
+        startedSeconds: 1_699_999_000,
+        cpuSeconds: 2.5,
+        controlDelay: { meanMs: 1, maxMs: 20 },
+      }),
       version: "0.1.0",
       pid: 42,
     }),

@@ -2,6 +2,7 @@
  * The control side over a fake engine, a fake `ip` and manual timers: events, polls, stop.
  */
 import { stat } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { describe, expect, it } from "vitest";
 import { dropCounters } from "../../src/core/drop-reason.ts";
 import { mapAddress } from "../../src/core/prefix.ts";
@@ -15,6 +16,7 @@ import { config } from "./config.ts";
 import { attached, info, setUp, UP, WHOLE, withHost } from "./control-rig.ts";
 import { tunnelSnapshot } from "./snapshot.ts";
 import { settle } from "./timers.ts";
+import { fetchText, freePort } from "./web.ts";
 
 describe("the status", () => {
   it("is served on the control socket", async () => {
@@ -47,6 +49,45 @@ it("the history is fed once a second", async () => {
   expect(status.peers[0]?.rates).toEqual({
     inboundBytesPerSecond: 500,
     outboundBytesPerSecond: 70,
+  });
+});
+
+describe("metrics", () => {
+  it("are served on the control socket", async () => {
+    const rig = setUp();
+    await rig.side.start();
+
+    const answer = await fetchText(rig.socketPath, "/v1/metrics");
+
+    expect(answer).toContain('iptun_peer_up{interface="iptun0",peer="b"} 1\n');
+    expect(answer).toContain('iptun_engine_active_seconds_total{interface="iptun0"} 0.1\n');
+  });
+
+  it("are served over TCP until the stop where the configuration says so", async () => {
+    const port = await freePort();
+    const listen = { host: "127.0.0.1", port };
+    const rig = setUp({ config: config({ metrics: { listen, hasPage: false } }) });
+    await rig.side.start();
+    const url = `http://127.0.0.1:${port}/metrics`;
+
+    expect(await (await fetch(url)).text()).toContain("iptun_peer_up");
+
+    await rig.side.stop();
+    await expect(fetch(url)).rejects.toThrow();
+  });
+
+  it("that cannot be served over TCP do not keep the tunnel from starting", async () => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+    const { port } = taken.address() as AddressInfo;
+    const listen = { host: "127.0.0.1", port };
+    const rig = setUp({ config: config({ metrics: { listen, hasPage: false } }) });
+
+    await rig.side.start();
+
+    expect(rig.log.lines.join("\n")).toMatch(/^warn cannot serve metrics on 127/m);
+    expect(await fetchStatus(rig.socketPath)).toMatchObject({ pid: 42 });
+    await new Promise((resolve) => taken.close(resolve));
   });
 });
 

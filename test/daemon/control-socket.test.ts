@@ -7,14 +7,11 @@ import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { closeServer, MAX_HEADER_BYTES } from "../../src/daemon/bounded-http.ts";
 import type { Resource } from "../../src/daemon/control-answer.ts";
 import { fetchStatus } from "../../src/daemon/control-client.ts";
 import { API_PATH } from "../../src/daemon/control-paths.ts";
-import {
-  closeControlSocket,
-  MAX_HEADER_BYTES,
-  openControlSocket,
-} from "../../src/daemon/control-socket.ts";
+import { openControlSocket } from "../../src/daemon/control-socket.ts";
 import { type StatusDocument, statusDocument } from "../../src/daemon/status.ts";
 import { config } from "./config.ts";
 import { COUNTERS, FEATURES, tunnelSnapshot } from "./snapshot.ts";
@@ -27,7 +24,7 @@ beforeEach(async () => {
   path = join(directory, "iptun0.sock");
 });
 afterEach(async () => {
-  await Promise.all(servers.splice(0).map(closeControlSocket));
+  await Promise.all(servers.splice(0).map(closeServer));
   await rm(directory, { recursive: true });
 });
 
@@ -143,7 +140,7 @@ describe("the socket file", () => {
     const server = await open();
     servers.splice(0);
 
-    await closeControlSocket(server);
+    await closeServer(server);
 
     await expect(stat(path)).rejects.toMatchObject({ code: "ENOENT" });
   });

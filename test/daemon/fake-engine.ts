@@ -23,6 +23,10 @@ export class FakeEngine implements EnginePort {
     return this;
   };
 
+  loop() {
+    return { idleMs: 900, activeMs: 100 };
+  }
+
   post(command: Command): void {
     this.commands.push(command);
     if (!this.answers) return;

@@ -19,6 +19,7 @@ export const FEATURES: EngineFeatures = {
 export const COUNTERS: EngineCounters = {
   turns: 3,
   timerTurns: 1,
+  timerLatenessMs: 12.5,
   datagramsReceived: 4,
   datagramsSent: 5,
   packetsRead: 6,

@@ -336,6 +336,23 @@ describe("timers", () => {
     expect(clock.armedFor).toBe(1_300);
   });
 
+  it("that come late are counted, with how late they were", () => {
+    const { engine, tunnel, clock, reports } = rig();
+    for (const [deadline, lateMs] of [
+      [1_100, 3],
+      [1_200, 0],
+      [1_300, 250],
+    ] as const) {
+      tunnel.deadline = deadline as Instant;
+      engine.turn(READY.NONE);
+      clock.fire(lateMs);
+    }
+
+    engine.handleCommand({ kind: "snapshot", id: 1 });
+
+    expect(reports.at(-1)).toMatchObject({ counters: { timerTurns: 3, timerLatenessMs: 253 } });
+  });
+
   it("wake for the earlier of deadline and paused watch", () => {
     const { tunnel, clock, tunWatch } = rig();
     tunnel.deadline = 5_000 as Instant;

@@ -143,11 +143,11 @@ export class FakeClock implements EngineClock {
   disarmTimer(): void {
     this.armedFor = undefined;
   }
-  /** Moves to the armed instant and calls back. */
-  fire(): void {
+  /** Moves to the armed instant, or past it, and calls back. */
+  fire(lateMs = 0): void {
     if (this.armedFor === undefined || this.armedFor === NEVER)
       throw new Error("no timer is armed");
-    this.time = this.armedFor;
+    this.time = (this.armedFor + lateMs) as Instant;
     this.armedFor = undefined;
     this.#callback();
   }

@@ -21,6 +21,10 @@ describe("the engine's port", () => {
     expect(reports).toEqual([{ kind: "stopped" }]);
   });
 
+  it("tells how long the thread's loop has waited and worked", () => {
+    expect(enginePort(new FakeThread()).loop()).toEqual({ idleMs: 7, activeMs: 3 });
+  });
+
   it("tells of an exception that ended the thread in one line, its stack apart", () => {
     const thread = new FakeThread();
     const deaths: (readonly [string, string | undefined])[] = [];
@@ -80,6 +84,7 @@ describe("keys", () => {
 });
 
 class FakeThread extends EventEmitter {
+  readonly performance = { eventLoopUtilization: () => ({ idle: 7, active: 3, utilization: 0.3 }) };
   readonly posted: Command[] = [];
   readonly transferred: (readonly ArrayBuffer[])[] = [];
   postMessage(command: Command, transfer: readonly ArrayBuffer[]): void {

@@ -10,12 +10,9 @@ import type { Server } from "node:http";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { closeServer, MAX_CONNECTIONS } from "../../../src/daemon/bounded-http.ts";
 import { API_PATH } from "../../../src/daemon/control-paths.ts";
-import {
-  closeControlSocket,
-  MAX_CONNECTIONS,
-  openControlSocket,
-} from "../../../src/daemon/control-socket.ts";
+import { openControlSocket } from "../../../src/daemon/control-socket.ts";
 import { type StatusDocument, statusDocument } from "../../../src/daemon/status.ts";
 import { config } from "../../daemon/config.ts";
 import { COUNTERS, FEATURES, tunnelSnapshot } from "../../daemon/snapshot.ts";
@@ -97,7 +94,7 @@ export class ControlTarget implements Target {
 
   async close(): Promise<void> {
     await this.#leaveAll();
-    if (this.#server !== undefined) await closeControlSocket(this.#server);
+    if (this.#server !== undefined) await closeServer(this.#server);
     this.#server = undefined;
     process.off("uncaughtException", this.#note);
     process.off("unhandledRejection", this.#note);

@@ -1,0 +1,46 @@
+/** What metrics are made of, and their text, for the tests of metrics. */
+import { dropCounters } from "../../src/core/drop-reason.ts";
+import type { PeerSnapshot } from "../../src/core/options.ts";
+import type { Reading } from "../../src/daemon/metric-table.ts";
+import { Metrics } from "../../src/daemon/metrics.ts";
+import { statusDocument } from "../../src/daemon/status.ts";
+import { config } from "./config.ts";
+import { COUNTERS, FEATURES, peerSnapshot, tunnelSnapshot } from "./snapshot.ts";
+
+/** The text of one scrape. */
+export async function scrape(...peers: readonly PeerSnapshot[]): Promise<string> {
+  return await new Metrics(
+    async () => reading(...peers),
+    () => 0,
+  ).text();
+}
+
+/** One peer that is up, unless told otherwise; three forged datagrams. */
+export function reading(...peers: readonly PeerSnapshot[]): Reading {
+  const snapshot = tunnelSnapshot({
+    peers: peers.length === 0 ? [peerSnapshot()] : peers,
+    drops: { ...dropCounters(), forged: 3 },
+  });
+  const status = statusDocument({
+    version: "0.1.0",
+    pid: 42,
+    uptimeSeconds: 7,
+    residentBytes: 1_000,
+    config: config(),
+    features: FEATURES,
+    link: { isUp: true, mtu: 1420 },
+    host: { defaultRoute: null, firewall: "off" },
+    snapshot,
+    counters: COUNTERS,
+    rates: () => undefined,
+    strangers: [],
+  });
+  return {
+    status,
+    nowSeconds: 1_700_000_000,
+    startedSeconds: 1_699_999_000,
+    cpuSeconds: 2.5,
+    engineLoop: { idleMs: 900, activeMs: 100 },
+    controlDelay: { meanMs: 1, maxMs: 20 },
+  };
+}
