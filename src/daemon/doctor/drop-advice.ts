@@ -18,7 +18,7 @@ export interface Advice {
 const NOTHING = "nothing to do";
 const STRAY = `${NOTHING}: strays and scanners draw no answer; if it is your own peer, both sides must run the same version`;
 const RECORDED = `${NOTHING}: the network doubles or delays datagrams, or somebody plays recordings, which get nowhere`;
-const OTHER_KEY = "give both sides the same key: compare 'key' in 'iptun status' of both";
+const OTHER_KEY = "give both sides the same key: compare the keys in 'iptun status -v' of both";
 const LIMITS =
   "raise the limit in [limits] if these are your own peers, else block the sender in a firewall";
 const DAMAGED =
@@ -151,7 +151,7 @@ export const DROP_ADVICE: Readonly<Record<DropReason, Advice>> = {
   ),
   udp_send: warning(
     "the kernel refused datagrams",
-    "the errors are under 'kernel errors' in 'iptun status': EPERM is a firewall on this host, ENETUNREACH a missing route",
+    "the errors are under 'kernel errors' in 'iptun status -v': EPERM is a firewall on this host, ENETUNREACH a missing route",
   ),
   tun_write: warning(
     "the kernel refused packets at the device",

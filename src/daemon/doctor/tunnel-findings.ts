@@ -56,7 +56,7 @@ function strangerFindings({ strangers, peers }: StatusDocument): readonly Findin
     const whose = owner === undefined ? "" : `, where peer ${owner.name} is,`;
     const text = `datagrams arrive from ${source}${whose} but no key here opens them (last ${secondsText(ageSeconds)} ago): another key on the other side`;
     const keys = peers.map(({ name, fingerprints }) => `${name} ${fingerprints.join(" or ")}`);
-    const remedy = `give both sides the same key; 'iptun status' there must show a fingerprint of here (${keys.join(", ")})`;
+    const remedy = `give both sides the same key; 'iptun status -v' there must show a fingerprint of here (${keys.join(", ")})`;
     return problem("stranger", text, remedy);
   });
 }
