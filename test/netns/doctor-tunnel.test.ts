@@ -99,11 +99,13 @@ it.concurrent("packets from and for addresses that are no peer's, and routes tha
       left.host.run(["ping", "-c3", "-i0.1", "-W1", "-I", "192.168.9.7", RIGHT.inner4]),
       ping(left.host, "10.77.0.99", 3, 0.1),
     ]);
+    // Before a route leads the tunnel's own datagrams in, whose destination is no peer's either.
+    const refusals = await left.doctor();
+    provoked.expect(refusals, "refused-destination", /3 packets .*the last for 10\.77\.0\.99/);
     left.host.ip("route", "add", "10.88.0.1/32", "dev", "eth0");
     left.host.ip("route", "add", `${RIGHT.outer4}/32`, "dev", TUN);
 
     const here = await left.doctor();
-    provoked.expect(here, "refused-destination", /3 packets .*the last for 10\.77\.0\.99/);
     provoked.expect(here, "route-elsewhere", /10\.88\.0\.0\/16 of peer right go by eth0/);
     provoked.expect(here, "route-loop", /route to 192\.0\.2\.2, .* leads into the tunnel itself/);
     provoked.expect(here, "path-mtu-low", /right: the path carries 1400 bytes only/);
