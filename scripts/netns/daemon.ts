@@ -63,6 +63,8 @@ export interface Settings {
   readonly offload?: OffloadSettings;
   /** Where metrics are served, "address:port", and whether the status page is. */
   readonly metrics?: { readonly listen: string; readonly page?: boolean };
+  /** Keys of [hooks]. */
+  readonly hooks?: Readonly<Record<string, number | readonly string[]>>;
   readonly logLevel?: "info" | "debug";
 }
 
@@ -86,6 +88,9 @@ function configText(settings: Settings, stateDir: string): string {
   }
   if (settings.metrics !== undefined) {
     lines.push("[metrics]", ...Object.entries(settings.metrics).flatMap(([k, v]) => assign(k, v)));
+  }
+  if (settings.hooks !== undefined) {
+    lines.push("[hooks]", ...Object.entries(settings.hooks).flatMap(([k, v]) => assign(k, v)));
   }
   for (const peer of settings.peers) {
     lines.push(

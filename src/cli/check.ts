@@ -4,7 +4,7 @@
  * Keys appear as fingerprints. Nothing is opened but the configuration and its key files, so it needs no
  * permission beyond reading those; names are not resolved.
  */
-import type { Config } from "../config/config.ts";
+import { type Config, HOOK_KINDS } from "../config/config.ts";
 import { defaultFamilies, wantsFirewall } from "../config/default-families.ts";
 import { loadConfig, wipeKeys } from "../config/load.ts";
 import { ConfigError } from "../config/problem.ts";
@@ -15,6 +15,7 @@ import { deriveKeyRing, wipeKeyRing } from "../core/keys.ts";
 import { formatEndpoint, formatPrefix } from "../core/prefix.ts";
 import { loadSodium } from "../crypto/sodium.ts";
 import { forwardingWarnings } from "../daemon/forwarding.ts";
+import { hookWarnings } from "../daemon/hook-warnings.ts";
 import { hostWarnings } from "../daemon/host-warnings.ts";
 import { addressText, planNetwork } from "../daemon/network-plan.ts";
 import { offloadState, offloadText } from "../daemon/offloads.ts";
@@ -64,6 +65,7 @@ interface Plan {
   readonly offload: Config["offload"];
   /** "address:port" of the listener, and whether the status page is there; null: none. */
   readonly metrics: { readonly listen: string; readonly page: boolean } | null;
+  readonly hooks: Config["hooks"];
   readonly log: Config["log"];
   readonly warnings: readonly string[];
 }
@@ -119,8 +121,14 @@ function planOf(config: Config, crypto: HandshakeCrypto): Plan {
     limits: config.limits,
     offload: config.offload,
     metrics: metricsPlan(config.metrics),
+    hooks: config.hooks,
     log: config.log,
-    warnings: [...configWarnings(config), ...forwardingWarnings(config), ...hostWarnings(config)],
+    warnings: [
+      ...configWarnings(config),
+      ...forwardingWarnings(config),
+      ...hostWarnings(config),
+      ...hookWarnings(config.hooks),
+    ],
   };
 }
 
@@ -182,6 +190,7 @@ function planText(plan: Plan): string {
         ["state", device.stateDir],
         ["offloads", offloadText(offloadState(plan.offload))],
         ...metricsRows(plan),
+        ...hookRows(plan),
         ["log", `${plan.log.level}, ${plan.log.format}`],
       ],
       2,
@@ -189,6 +198,13 @@ function planText(plan: Plan): string {
     ...plan.peers.map((peer) => `peer ${peer.name}\n${columns(peerRows(peer), 2)}`),
   ];
   return blocks.join("");
+}
+
+function hookRows({ hooks }: Plan): readonly (readonly string[])[] {
+  return HOOK_KINDS.flatMap((kind) => {
+    const words = hooks.commands[kind];
+    return words.length === 0 ? [] : [[`hook ${kind}`, words.join(" ")]];
+  });
 }
 
 function routesText({ interface: device, routes }: Plan): string {

@@ -56,6 +56,28 @@ export interface MetricsConfig {
   readonly hasPage: boolean;
 }
 
+/** What an operator's program can be run for. */
+export const HOOK_KINDS = [
+  "up",
+  "down",
+  "peer_up",
+  "peer_down",
+  "endpoint_changed",
+  "quality",
+] as const;
+export type HookKind = (typeof HOOK_KINDS)[number];
+
+export interface HooksConfig {
+  /** An absolute path and arguments; empty: none. */
+  readonly commands: Readonly<Record<HookKind, readonly string[]>>;
+  /** Share of lost packets, 0 to 1, above which a path is bad. */
+  readonly qualityLoss: number;
+  /** Smoothed round-trip time above which a path is bad, milliseconds. */
+  readonly qualityRttMs: number;
+  /** After which a program is ended, milliseconds. */
+  readonly timeoutMs: number;
+}
+
 export type LogLevel = "error" | "warn" | "info" | "debug";
 
 export interface Config {
@@ -87,5 +109,6 @@ export interface Config {
   readonly offload: OffloadConfig;
   /** undefined: metrics are on the control socket alone. */
   readonly metrics: MetricsConfig | undefined;
+  readonly hooks: HooksConfig;
   readonly log: { readonly level: LogLevel; readonly format: "auto" | "text" | "json" };
 }

@@ -9,6 +9,7 @@ import { compareValues } from "./compare-peers.ts";
 import type { Config, PeerConfig } from "./config.ts";
 import type { KeyContext } from "./key-source.ts";
 import type { LineOf } from "./locate.ts";
+import { resolveHooks } from "./resolve-hooks.ts";
 import { resolveInterface } from "./resolve-interface.ts";
 import { resolveMetrics } from "./resolve-metrics.ts";
 import { isEmpty, type ResolvedPeer, resolvePeer } from "./resolve-peer.ts";
@@ -43,6 +44,7 @@ export function resolve(settings: Settings, context: ResolveContext): Config {
     limits: limitOptions(settings.limits),
     offload: settings.offload,
     metrics: resolveMetrics(settings.metrics, context.report),
+    hooks: resolveHooks(settings.hooks, context.report),
     log: settings.log,
   };
 }

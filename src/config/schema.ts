@@ -29,6 +29,12 @@ const MAX_ADDRESSES = 256;
 /** Endpoints of one peer. */
 const MAX_ENDPOINTS = 8;
 
+/** Words of one hook's command. */
+const MAX_WORDS = 32;
+/** Share of lost packets; less cannot be told from none. */
+const MIN_LOSS = 0.001;
+const LOSS_EXPECTED = `expected a share from ${MIN_LOSS} to 1`;
+
 const KEY = "expected one line of base64 as `iptun keygen` prints it, or a list of such";
 const KEY_FILE = "expected the path of a key file, or a list of paths";
 
@@ -103,6 +109,25 @@ const metricsSchema = z.strictObject(
   { error: tableFault("expected a table: [metrics]") },
 );
 
+const hooksSchema = z.strictObject(
+  {
+    up: hook(),
+    down: hook(),
+    peer_up: hook(),
+    peer_down: hook(),
+    endpoint_changed: hook(),
+    quality: hook(),
+    quality_loss: z
+      .number({ error: LOSS_EXPECTED })
+      .min(MIN_LOSS, { error: LOSS_EXPECTED })
+      .max(1, { error: LOSS_EXPECTED })
+      .default(0.05),
+    quality_rtt_ms: integer(1, 60_000, "milliseconds").default(200),
+    hook_timeout_seconds: integer(1, 600, "seconds").default(10),
+  },
+  { error: tableFault("expected a table: [hooks]") },
+);
+
 const logSchema = z.strictObject(
   {
     level: choice(["error", "warn", "info", "debug"]).default("info"),
@@ -120,6 +145,7 @@ export const settingsSchema = z.strictObject({
   limits: limitsSchema.prefault({}),
   offload: offloadSchema.prefault({}),
   metrics: metricsSchema.prefault({}),
+  hooks: hooksSchema.prefault({}),
   log: logSchema.prefault({}),
 });
 
@@ -135,8 +161,13 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   limits: Object.keys(limitsSchema.shape),
   offload: Object.keys(offloadSchema.shape),
   metrics: Object.keys(metricsSchema.shape),
+  hooks: Object.keys(hooksSchema.shape),
   log: Object.keys(logSchema.shape),
 };
+
+function hook() {
+  return texts('expected a program and its arguments, such as ["/etc/iptun/up"]', MAX_WORDS);
+}
 
 function text(error: string) {
   return z.string({ error });

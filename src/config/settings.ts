@@ -29,7 +29,7 @@ const MAX_ROUNDS = 8;
 /** Names of unknown keys that may be quoted: a secret in a key's place would hardly look so. */
 export const PLAIN_NAME = /^[a-z][a-z0-9_-]{0,31}$/;
 /** Tables in which a misplaced key is looked for. */
-const TABLES = ["interface", "peer", "limits", "offload", "metrics", "log"] as const;
+const TABLES = ["interface", "peer", "limits", "offload", "metrics", "hooks", "log"] as const;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it finds.
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 

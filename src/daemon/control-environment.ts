@@ -10,7 +10,7 @@ import type { LastEndpoints } from "./last-endpoints.ts";
 import type { ListenForNews } from "./network-news.ts";
 import type { NetworkPlanInput } from "./network-plan.ts";
 import type { NodeId } from "./node-id.ts";
-import type { Notifier } from "./notifier.ts";
+import type { Observer } from "./observers.ts";
 import type { Interfaces } from "./own-addresses.ts";
 import type { ProcessReading } from "./process-reading.ts";
 import type { StartTimer } from "./repeats.ts";
@@ -45,8 +45,7 @@ export interface ControlEnvironment {
   /** Sends descriptors to a Unix datagram socket; 0 or -errno. */
   readonly send: (path: string, descriptors: readonly number[]) => number;
   readonly errnoName: (errno: number) => string;
-  /** Tells the service manager. */
-  readonly notifier: Notifier;
+  readonly observer: Observer;
   readonly startTimer: StartTimer;
   /** Milliseconds of a monotonic clock. */
   readonly nowMs: () => number;

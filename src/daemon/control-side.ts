@@ -151,7 +151,9 @@ export class ControlSide {
     for (const peer of this.#config.peers) this.#resolver.add(peer);
     this.#startPolls();
     // Before the default route, which may have to wait for names for as long as they do not resolve.
-    this.#environment.notifier.ready(this.#running().link, features.descriptors);
+    const { link: engine } = this.#running();
+    const { descriptors } = features;
+    this.#environment.observer.ready({ engine, descriptors, mtu: this.#mtu().mtu });
     await this.#changeHost(features.udpPort);
     if (!this.#isStopping) this.#logStart(features);
   }
@@ -198,12 +200,11 @@ export class ControlSide {
   /** Close frames, keys, device, control socket: undoes all that was begun, whatever fails. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    this.#environment.notifier.stopping();
-    this.#resolver.close();
-    this.#mtus.close();
-    this.#repeats.close();
-    const started = this.#startEnded();
+    for (const one of [this.#resolver, this.#mtus, this.#repeats]) one.close();
     const isHandedOver = this.#succession.handOver.isDone;
+    const told = this.#environment.observer.stopping(isHandedOver);
+    if (told !== undefined) await told;
+    const started = this.#startEnded();
     const results = await Promise.allSettled([
       // Asked before the engine is stopped, and not waited for: it may hang.
       isHandedOver ? undefined : this.#keepEndpoints(),
@@ -375,7 +376,7 @@ export class ControlSide {
   #event(event: TunnelEvent): void {
     this.#reports.event(event);
     this.#strangers.event(event, this.#environment.nowMs());
-    this.#environment.notifier.event(event);
+    this.#environment.observer.event(event);
     this.#mtus.event(event);
     if (event.kind === "unanswered" || event.kind === "dead") this.#resolver.refresh(event.peer);
   }

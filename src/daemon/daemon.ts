@@ -18,6 +18,8 @@ import { lookAtDevice } from "./device-look.ts";
 import { type ExitRequest, listenForExit } from "./exit-request.ts";
 import { DaemonError, EXIT, messageOf } from "./failure.ts";
 import { GivenNetwork } from "./given-network.ts";
+import { runHook } from "./hook-process.ts";
+import { Hooks } from "./hooks.ts";
 import { takeInherited } from "./inherited.ts";
 import { runProcess } from "./ip-command.ts";
 import { Journal } from "./journal.ts";
@@ -26,6 +28,7 @@ import { Network } from "./network.ts";
 import { listenForNews } from "./network-news.ts";
 import { loadNodeId } from "./node-id.ts";
 import { Notifier, type ServiceManager, takeServiceManager } from "./notifier.ts";
+import { together } from "./observers.ts";
 import { checkPrivileges } from "./privileges.ts";
 import { processReader } from "./process-reading.ts";
 import { controlSocketPath, prepareRuntimeDir, runtimeDir } from "./runtime-dir.ts";
@@ -147,7 +150,13 @@ function controlEnvironment(
         ? new Network(wanted, before, runProcess)
         : new GivenNetwork({ wanted, isMtuWanted, look: lookAtDevice, log }),
     listenForNews: listenForNews(native),
-    notifier: new Notifier({ manager, native, startTimer, monotonicMicros, log }),
+    observer: together([
+      new Notifier({ manager, native, startTimer, monotonicMicros, log }),
+      new Hooks({
+        ...{ hooks: config.hooks, interfaceName: config.interface.name, startTimer, log },
+        run: (command, variables, timeoutMs) => runHook(command, variables, timeoutMs, startTimer),
+      }),
+    ]),
     loadNodeId,
     journal: new Journal(stateDir, name),
     sysctl: KERNEL_SYSCTL,

@@ -7,10 +7,10 @@
  */
 import type { TunnelEvent, TunnelSnapshot } from "../core/options.ts";
 import { SECOND_MS } from "../core/time.ts";
-import type { EngineFeatures } from "../engine/messages.ts";
 import type { Native } from "../io/native.ts";
 import type { Log } from "../log.ts";
 import { messageOf } from "./failure.ts";
+import type { ObservedEngine, Observer, ReadyTunnel } from "./observers.ts";
 import { Repeats, type StartTimer } from "./repeats.ts";
 
 /** Milliseconds from a change to the status line that tells of it, and so between two of them. */
@@ -22,12 +22,6 @@ export interface ServiceManager {
   readonly path: string;
   /** Milliseconds within which it must hear that the tunnel lives; undefined: it does not ask. */
   readonly watchdogMs: number | undefined;
-}
-
-/** The part of the engine's link that is used. */
-export interface AskedEngine {
-  ping(): Promise<void>;
-  snapshot(): Promise<{ readonly snapshot: Pick<TunnelSnapshot, "peers"> }>;
 }
 
 /** What a notifier needs. */
@@ -54,10 +48,10 @@ export function takeServiceManager(
 }
 
 /** Speaks with the service manager. */
-export class Notifier {
+export class Notifier implements Observer {
   readonly #setting: NotifierSetting;
   readonly #repeats: Repeats;
-  #engine: AskedEngine | undefined;
+  #engine: ObservedEngine | undefined;
   #cancelStatus: (() => void) | undefined;
   #isSilent = false;
 
@@ -67,7 +61,7 @@ export class Notifier {
   }
 
   /** The tunnel is up: addresses and routes are on its device. The manager gets its descriptors to keep. */
-  ready(engine: AskedEngine, descriptors: EngineFeatures["descriptors"]): void {
+  ready({ engine, descriptors }: ReadyTunnel): void {
     const { manager } = this.#setting;
     if (manager === undefined) return;
     this.#engine = engine;
@@ -93,7 +87,7 @@ export class Notifier {
   }
 
   /** The tunnel ends: nothing is sent after that. */
-  stopping(): void {
+  stopping(): undefined {
     this.#repeats.close();
     this.#cancelStatus?.();
     this.#engine = undefined;
@@ -102,14 +96,14 @@ export class Notifier {
   }
 
   /** For the next process, if this one ends in whatever way (FDSTORE): the device and its routes then stay. */
-  #keep({ tun, udp }: EngineFeatures["descriptors"]): void {
+  #keep({ tun, udp }: ReadyTunnel["descriptors"]): void {
     // A device that is down reports an error to whoever polls it: that is no reason to let it go.
     this.#send("FDSTORE=1\nFDPOLL=0\nFDNAME=tun", [tun]);
     this.#send("FDSTORE=1\nFDPOLL=0\nFDNAME=udp", [udp]);
   }
 
   /** Waits for the engine as long as that takes: meanwhile the manager hears nothing. */
-  async #alive(engine: AskedEngine): Promise<void> {
+  async #alive(engine: ObservedEngine): Promise<void> {
     await engine.ping();
     this.#send("WATCHDOG=1");
   }
@@ -123,7 +117,7 @@ export class Notifier {
     });
   }
 
-  async #sendStatus(engine: AskedEngine): Promise<void> {
+  async #sendStatus(engine: ObservedEngine): Promise<void> {
     const { snapshot } = await engine.snapshot();
     this.#send(`STATUS=${statusText(snapshot)}`);
   }

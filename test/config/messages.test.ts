@@ -514,19 +514,19 @@ describe("tables", () => {
     [
       `[offloads]\ntso = false${peer}`,
       [
-        'c.toml:1: offloads: unknown key "offloads"; expected interface, peer, limits, offload, metrics, log; did you mean offload?',
+        'c.toml:1: offloads: unknown key "offloads"; expected interface, peer, limits, offload, metrics, hooks, log; did you mean offload?',
       ],
     ],
     [
       `[interfaces]\nmtu = 1420${peer}`,
       [
-        'c.toml:1: interfaces: unknown key "interfaces"; expected interface, peer, limits, offload, metrics, log; did you mean interface?',
+        'c.toml:1: interfaces: unknown key "interfaces"; expected interface, peer, limits, offload, metrics, hooks, log; did you mean interface?',
       ],
     ],
     [
       `mtu = 1420${peer}`,
       [
-        'c.toml:1: mtu: unknown key "mtu"; expected interface, peer, limits, offload, metrics, log; did you mean mtu in [interface]?',
+        'c.toml:1: mtu: unknown key "mtu"; expected interface, peer, limits, offload, metrics, hooks, log; did you mean mtu in [interface]?',
       ],
     ],
     [

@@ -1,5 +1,5 @@
 /** A checked configuration for the daemon's tests; each test overrides what it is about. */
-import type { Config, PeerConfig } from "../../src/config/config.ts";
+import type { Config, HooksConfig, PeerConfig } from "../../src/config/config.ts";
 import { DEFAULT_LIMITS } from "../../src/core/options.ts";
 import { type Prefix, parsePrefix } from "../../src/core/prefix.ts";
 
@@ -20,11 +20,20 @@ export function peerConfig(changes: Partial<PeerConfig> = {}): PeerConfig {
   };
 }
 
+/** No program at all. */
+export const NO_HOOKS: HooksConfig = {
+  commands: { up: [], down: [], peer_up: [], peer_down: [], endpoint_changed: [], quality: [] },
+  qualityLoss: 0.05,
+  qualityRttMs: 200,
+  timeoutMs: 10_000,
+};
+
 /** A configuration with the given peers and interface settings. */
 export function config(
   changes: {
     readonly interface?: Partial<Config["interface"]>;
     readonly peers?: readonly PeerConfig[];
+    readonly hooks?: HooksConfig;
     readonly offload?: Partial<Config["offload"]>;
     readonly metrics?: Config["metrics"];
     readonly log?: Config["log"];
@@ -48,6 +57,7 @@ export function config(
     },
     peers: changes.peers ?? [peerConfig()],
     limits: DEFAULT_LIMITS,
+    hooks: changes.hooks ?? NO_HOOKS,
     offload: { tso: true, uso: true, gso: true, gro: true, ...changes.offload },
     metrics: changes.metrics,
     log: changes.log ?? { level: "info", format: "auto" },

@@ -115,7 +115,7 @@ export function setUp(options: Options = {}) {
       interfaces: () => world.interfaces,
       linkMtu: () => 1500,
       look: async () => world.state,
-      notifier: new Notifier({
+      observer: new Notifier({
         manager: options.manager,
         native: {
           notify: (_path, text, descriptors) => {

@@ -46,7 +46,7 @@ describe("the manager's variables", () => {
 describe("the manager is told", () => {
   it("nothing where there is none", async () => {
     const { notifier, told, kept, timers } = rig(undefined);
-    notifier.ready(engine(), DESCRIPTORS);
+    notifier.ready(TUNNEL);
     notifier.event(DOWN);
     notifier.stopping();
     expect([told, kept.size]).toEqual([[], 0]);
@@ -55,7 +55,7 @@ describe("the manager is told", () => {
 
   it("that the tunnel is ready, and its status, once in a while however much changes", async () => {
     const { notifier, told, timers } = rig({ path: "/s", watchdogMs: undefined });
-    notifier.ready(engine(), DESCRIPTORS);
+    notifier.ready(TUNNEL);
     for (let count = 0; count < 100; count += 1) notifier.event(DOWN);
     expect(timers.delays()).toEqual([STATUS_GATHER_MS]);
     await timers.fire(STATUS_GATHER_MS);
@@ -65,7 +65,7 @@ describe("the manager is told", () => {
 
   it("to keep the device and the socket for the next process, also while the device is down", () => {
     const { notifier, kept } = rig({ path: "/s", watchdogMs: undefined });
-    notifier.ready(engine(), DESCRIPTORS);
+    notifier.ready(TUNNEL);
     expect([...kept]).toEqual([
       ["FDSTORE=1\nFDPOLL=0\nFDNAME=tun", [20]],
       ["FDSTORE=1\nFDPOLL=0\nFDNAME=udp", [21]],
@@ -75,10 +75,8 @@ describe("the manager is told", () => {
   it("that it lives, at half the time, only once the engine has answered", async () => {
     const { notifier, told, timers } = rig({ path: "/s", watchdogMs: WATCHDOG_MS });
     const answers: (() => void)[] = [];
-    notifier.ready(
-      { ...engine(), ping: () => new Promise((resolve) => answers.push(resolve)) },
-      DESCRIPTORS,
-    );
+    const ping = () => new Promise<void>((resolve) => answers.push(resolve));
+    notifier.ready({ ...TUNNEL, engine: { ...engine(), ping } });
     await timers.fire(WATCHDOG_MS / 2);
     expect(told).toEqual(["READY=1"]);
     // No further question while one is open: a hung engine keeps the manager waiting.
@@ -98,7 +96,7 @@ describe("the manager is told", () => {
 
   it("that it stops, and nothing after that", async () => {
     const { notifier, told, timers } = rig({ path: "/s", watchdogMs: WATCHDOG_MS });
-    notifier.ready(engine(), DESCRIPTORS);
+    notifier.ready(TUNNEL);
     notifier.stopping();
     notifier.event(DOWN);
     expect(told).toEqual(["READY=1", "STOPPING=1"]);
@@ -107,7 +105,7 @@ describe("the manager is told", () => {
 
   it("nothing that matters to the tunnel where it does not listen", () => {
     const { notifier, log } = rig({ path: "/s", watchdogMs: undefined }, -11);
-    notifier.ready(engine(), DESCRIPTORS);
+    notifier.ready(TUNNEL);
     expect(log.lines.at(-1)).toBe("debug telling the service manager READY=1: errno -11");
   });
 
@@ -125,6 +123,7 @@ describe("the manager is told", () => {
 });
 
 const DESCRIPTORS = { tun: 20, udp: 21 };
+const TUNNEL = { engine: engine(), descriptors: DESCRIPTORS, mtu: 1420 };
 
 function rig(manager: ServiceManager | undefined, status = 0) {
   const [told, timers, log] = [[] as string[], new ManualTimers(), memoryLog()];

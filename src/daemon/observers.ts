@@ -1,0 +1,53 @@
+/**
+ * Who is told how a tunnel fares, beside the log: the service manager and the operator's programs.
+ *
+ * They only listen: whatever they do, packets and control side go on. At the stop each has a bounded time.
+ */
+import type { TunnelEvent, TunnelSnapshot } from "../core/options.ts";
+import type { EngineFeatures } from "../engine/messages.ts";
+
+/** A tunnel whose device has its addresses and routes. */
+export interface ReadyTunnel {
+  readonly engine: ObservedEngine;
+  /** Of the device and the socket. */
+  readonly descriptors: EngineFeatures["descriptors"];
+  /** Bytes. */
+  readonly mtu: number;
+}
+
+/** The part of the engine's link that is used. */
+export interface ObservedEngine {
+  ping(): Promise<void>;
+  snapshot(): Promise<{ readonly snapshot: Pick<TunnelSnapshot, "peers"> }>;
+}
+
+/** One who is told. */
+export interface Observer {
+  ready(tunnel: ReadyTunnel): void;
+  event(event: TunnelEvent): void;
+  /**
+   * The tunnel ends, or goes on in another process; undefined where nothing has to be waited for, else resolves in
+   * bounded time.
+   */
+  stopping(isHandedOver: boolean): Promise<void> | undefined;
+}
+
+/** All of them as one. */
+export function together(observers: readonly Observer[]): Observer {
+  return {
+    ready: (tunnel) => {
+      for (const one of observers) one.ready(tunnel);
+    },
+    event: (event) => {
+      for (const one of observers) one.event(event);
+    },
+    stopping: (isHandedOver) => {
+      const waits = observers.map((one) => one.stopping(isHandedOver)).filter(isWait);
+      return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
+    },
+  };
+}
+
+function isWait(wait: Promise<void> | undefined): wait is Promise<void> {
+  return wait !== undefined;
+}
