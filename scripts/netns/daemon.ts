@@ -241,6 +241,11 @@ export class Daemon {
     }
   }
 
+  /** Another command about this daemon, such as `ping`; `wrapper` is put before the program. */
+  async command(words: readonly string[], wrapper: readonly string[] = []): Promise<Finished> {
+    return await this.host.run([...wrapper, ...IPTUN, ...words], { env: this.#env });
+  }
+
   /** What `iptun check` says of its configuration. */
   async check(): Promise<Finished> {
     return await this.host.run([...IPTUN, "check", "--config", this.configFile], {
