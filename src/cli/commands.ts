@@ -46,6 +46,8 @@ const INTERFACE_OPTION: OptionEntry = {
   flags: "-i, --interface <name>",
   text: "the tunnel's interface; may be left out if only one runs",
 };
+/** The same where -i is another option's. */
+const LONG_INTERFACE_OPTION: OptionEntry = { ...INTERFACE_OPTION, flags: "--interface <name>" };
 
 /** In the order of `iptun --help`. */
 export const COMMANDS: readonly CommandEntry[] = [
@@ -172,6 +174,53 @@ export const COMMANDS: readonly CommandEntry[] = [
       const question = { file: given.configIfGiven(), name: given.text("interface") };
       const { doctor } = await import("./doctor.ts");
       return await doctor(question, given.flag("json"), terminal);
+    },
+  },
+  {
+    name: "ping",
+    description: "probe a peer or a node of a group through its session; needs no inner address",
+    arguments: ["<peer>"],
+    options: [
+      { flags: "-c, --count <number>", text: "probes to send, at most 10000 (default 4)" },
+      { flags: "-i, --interval <seconds>", text: "between two, at least 0.2 (default 1)" },
+      LONG_INTERFACE_OPTION,
+      { flags: "--json", text: "print every answer and the sum as JSON at the end" },
+    ],
+    run: async (given, terminal) => {
+      const { ping } = await import("./ping.ts");
+      const options = {
+        peer: given.text("peer") ?? "",
+        count: given.text("count"),
+        interval: given.text("interval"),
+        interfaceName: given.text("interface"),
+        isJson: given.flag("json"),
+      };
+      return await ping(options, terminal);
+    },
+  },
+  {
+    name: "speedtest",
+    description: "measure what the path to a peer carries from here, through its session",
+    arguments: ["<peer>"],
+    options: [
+      { flags: "--seconds <number>", text: "how long, at most 60 (default 5)" },
+      {
+        flags: "--size <bytes>",
+        text: "UDP payload of a datagram (default: what the path carries)",
+      },
+      INTERFACE_OPTION,
+      { flags: "--json", text: "print the result as JSON" },
+    ],
+    run: async (given, terminal) => {
+      const { speedTest } = await import("./speedtest.ts");
+      const options = {
+        peer: given.text("peer") ?? "",
+        seconds: given.text("seconds"),
+        size: given.text("size"),
+        interfaceName: given.text("interface"),
+        isJson: given.flag("json"),
+      };
+      return await speedTest(options, terminal);
     },
   },
 ];

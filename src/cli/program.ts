@@ -22,6 +22,7 @@ Examples:
   iptun events                            what happens, line by line
   iptun status --json | jq .peers         the same for scripts
   iptun doctor                            what keeps it from working, and what to do
+  iptun ping hub                          is the other iptun there, and how far
 
 Exit codes: 0 success, 1 failure, 2 usage, 3 not running, 4 no permission, 78 configuration
 `;

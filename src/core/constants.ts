@@ -136,6 +136,35 @@ export const SEARCH_RETRY_MS = 5_000;
 /** Own probes of a peer whose answer is awaited. BOUNDED: the oldest is forgotten. */
 export const PROBES_AWAITED = 32;
 
+/** UDP payload of a probe that an operator asks for, bytes; and answers of such that wait to be read. BOUNDED. */
+export const PING_BYTES = 64;
+export const PINGS_AWAITED = PROBES_AWAITED;
+
+/** Probes of a speed test that are sent in one turn, so that packets get theirs. BOUNDED. */
+export const SPEED_BATCH = 128;
+/** Probes of a speed test that are on their way: at first, at least and at most. BOUNDED. */
+export const SPEED_FIRST_WINDOW = 16;
+export const SPEED_LEAST_WINDOW = 8;
+export const SPEED_MOST_WINDOW = 4_096;
+/** Least time over which the rate of answers is taken, milliseconds, and how many of those the best is chosen from. */
+export const SPEED_ROUND_MS = 20;
+export const SPEED_ROUNDS = 10;
+/** Milliseconds of the best rate that are on their way beside two round trips, and at least beside one. */
+export const SPEED_QUEUE_MS = 5;
+export const SPEED_LEAST_QUEUE_MS = 2;
+/** Share of a round that may be lost before less is sent, as in BBRv2 (draft-cardwell-iccrg-bbr-congestion-control-02 §3.2). */
+export const SPEED_LOSS = 0.02;
+/** Probes that tell the round-trip time before a speed test, one after another, and how long that may take, milliseconds. */
+export const SPEED_IDLE_PROBES = 10;
+export const SPEED_IDLE_MS = 1_000;
+/** How long the last answers of a speed test are waited for, and for any while all is silent, milliseconds. */
+export const SPEED_LAST_MS = 1_000;
+/** Wait before a speed test that could not send tries again, milliseconds. */
+export const SPEED_RETRY_MS = 100;
+/** UDP payload of the shortest probes of a speed test, bytes, and its longest time, seconds. */
+export const SPEED_LEAST_BYTES = 64;
+export const SPEED_MOST_SECONDS = 60;
+
 /** First parts of packets of a session that wait for the second, or the reverse. BOUNDED: the oldest goes (rule 18). */
 export const PARTS_WAITING = 8;
 /** How long one waits, milliseconds: far less than the ids take to come round (rule 18). */

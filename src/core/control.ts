@@ -47,6 +47,17 @@ export function sendPathProbe(state: State, peer: Peer, bytes: number, now: Inst
   sealAndQueue(state, current, frame, endpoint, now, MESSAGE_DONT_FRAGMENT);
 }
 
+/** A probe that an operator asks for; its answer bears the tag. */
+export function sendTaggedProbe(
+  state: State,
+  session: Session,
+  { bytes, to, tag }: { readonly bytes: number; readonly to: Endpoint; readonly tag: number },
+  now: Instant,
+): void {
+  const id = session.peer.probes.add(bytes, to, now, tag);
+  sealAndQueue(state, session, probeFrame(id, bytes), to, now);
+}
+
 /** As short as a probe can be; it asks for nothing but its answer (rule 20). */
 export function sendMeasuringProbe(
   state: State,

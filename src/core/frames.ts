@@ -10,6 +10,7 @@ import { moveEndpoint } from "./endpoints.ts";
 import { probeMeasured, reportReceived } from "./measure.ts";
 import { pathProbeAnswered } from "./path-mtu.ts";
 import type { Peer, Session } from "./peer.ts";
+import { pingAnswered } from "./ping.ts";
 import { closeSession } from "./sessions.ts";
 import type { State } from "./state.ts";
 import type { Instant } from "./time.ts";
@@ -72,7 +73,7 @@ export function handleFrame(
       answer(state, session.peer, probeAnswer(frame), now);
       return undefined;
     case FRAME.PROBE_ANSWER:
-      probeAnswered(session.peer, frame, now);
+      probeAnswered(state, session.peer, frame, now);
       return undefined;
     case FRAME.REPORT:
       return reportReceived(session, frame);
@@ -82,11 +83,17 @@ export function handleFrame(
 }
 
 /** One of our probes arrived. */
-function probeAnswered(peer: Peer, frame: Uint8Array, now: Instant): void {
+function probeAnswered(state: State, peer: Peer, frame: Uint8Array, now: Instant): void {
   const view = viewOf(frame);
   const id = view.getUint16(PROBE_FRAME.id, true);
-  const probe = peer.probes.take(id, view.getUint16(PROBE_FRAME.bytes, true));
+  const bytes = view.getUint16(PROBE_FRAME.bytes, true);
+  if (state.speedTest?.answered(peer, id, bytes, now)) return;
+  const probe = peer.probes.take(id, bytes);
   if (probe === undefined) return;
+  if (probe.tag !== undefined) {
+    pingAnswered(state, probe, probe.tag, now);
+    return;
+  }
   peer.roundTrip.add(now - probe.sentAt);
   probeMeasured(peer, probe, now);
   pathProbeAnswered(peer, probe.bytes, probe.to, now);

@@ -109,6 +109,14 @@ export function* everyPeer(state: State): Generator<Peer> {
   }
 }
 
+/** The peer or node of this name. */
+export function peerNamed(state: State, name: string): Peer | undefined {
+  const configured = state.peers.get(name);
+  if (configured !== undefined) return configured;
+  for (const peer of everyPeer(state)) if (peer.name === name) return peer;
+  return undefined;
+}
+
 /** The node that holds an inner address of the group. */
 export function holderOf(
   group: Group,

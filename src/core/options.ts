@@ -182,6 +182,59 @@ export type TunnelEvent =
   /** Events were lost because nobody drained the ring. */
   | { readonly kind: "lost"; readonly count: number };
 
+/** An answer of a probe that an operator asked for. */
+export interface PingAnswer {
+  /** As it was given with the probe. */
+  readonly tag: number;
+  /** UDP payload of the probe. */
+  readonly bytes: number;
+  /** Where it was sent. */
+  readonly endpoint: PlainEndpoint;
+  /** Between the turns that sent the one and received the other. */
+  readonly roundTripMs: number;
+}
+
+/**
+ * Why none was sent: nobody has this name; it names a group, whose nodes have names of their own; no address is known; or there
+ * is no session, and a handshake is under way.
+ */
+export type PingRefusal = "no-peer" | "group" | "no-endpoint" | "no-session";
+
+/** What a speed test is to do. */
+export interface SpeedOptions {
+  /** A peer, or a node of a group. */
+  readonly peer: string;
+  readonly seconds: number;
+  /** UDP payload of its datagrams; undefined: as long as the path carries. */
+  readonly bytes: number | undefined;
+}
+
+/** Why none was started: as of a ping; one runs; or the path does not carry datagrams of this size. */
+export type SpeedRefusal = PingRefusal | "busy" | "too-long";
+
+/** A speed test so far; round-trip times in milliseconds, null where none is known. */
+export interface SpeedSnapshot {
+  readonly peer: string;
+  /** "idle": the round-trip time before; "load"; "last": the last answers; "over". */
+  readonly phase: "idle" | "load" | "last" | "over";
+  /** Milliseconds of load so far. */
+  readonly loadMs: number;
+  /** Bytes of a datagram: UDP payload, with outer headers, and of the inner packet that it could have held. */
+  readonly datagramBytes: number;
+  readonly outerBytes: number;
+  readonly innerBytes: number;
+  /** Datagrams under load. */
+  readonly sent: number;
+  readonly answered: number;
+  readonly lost: number;
+  /** Answered in the time that the rate is taken over, which begins when the rate grows no more; and that time. */
+  readonly measuredAnswered: number;
+  readonly measuredMs: number;
+  readonly idleRoundTripMs: number | null;
+  readonly loadedRoundTripMs: number | null;
+  readonly mostRoundTripMs: number | null;
+}
+
 export interface PeerCounters {
   /** Inner packets and bytes delivered to the TUN. */
   inboundPackets: number;

@@ -16,6 +16,8 @@ export interface Probe {
   readonly bytes: number;
   readonly to: Endpoint;
   readonly sentAt: Instant;
+  /** What an operator knows it by; undefined: it is of the core's own. */
+  readonly tag?: number | undefined;
 }
 
 /** The probes of one peer. BOUNDED: PROBES_AWAITED. */
@@ -24,12 +26,19 @@ export class Probes {
   #nextId = 0;
 
   /** Notes a probe that is about to leave; its id. */
-  add(bytes: number, to: Endpoint, now: Instant): number {
+  add(bytes: number, to: Endpoint, now: Instant, tag?: number): number {
     const id = this.#nextId;
     this.#nextId = (id + 1) & 0xffff;
-    this.#awaited.push({ id, bytes, to, sentAt: now });
+    this.#awaited.push({ id, bytes, to, sentAt: now, tag });
     if (this.#awaited.length > PROBES_AWAITED) this.#awaited.shift();
     return id;
+  }
+
+  /** Takes `count` ids for probes that are kept elsewhere; the first of them, the others count on modulo 2^16. */
+  reserve(count: number): number {
+    const first = this.#nextId;
+    this.#nextId = (first + count) & 0xffff;
+    return first;
   }
 
   /** Whether an answer from `to` is awaited. */

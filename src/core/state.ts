@@ -16,12 +16,13 @@ import { DeadlineHeap } from "./deadlines.ts";
 import { type DropCounters, type DropReason, dropCounters } from "./drop-reason.ts";
 import { EventQueue } from "./event-queue.ts";
 import { SourceLimiter } from "./limiter.ts";
-import type { LimitOptions, OffloadOptions, TunnelOptions } from "./options.ts";
+import type { LimitOptions, OffloadOptions, PingAnswer, TunnelOptions } from "./options.ts";
 import type { PacedTotal } from "./pacing.ts";
 import type { PathMtuState, Peer, Pending, Psk, Session } from "./peer.ts";
 import { PskTable } from "./psk.ts";
 import { RefusedAddress } from "./refused-address.ts";
 import { RouteTable } from "./routes.ts";
+import type { SpeedTest } from "./speed-test.ts";
 import { Strangers } from "./strangers.ts";
 import type { Instant } from "./time.ts";
 import { TokenBucket } from "./token-bucket.ts";
@@ -82,6 +83,10 @@ export interface State {
   readonly strangers: Strangers;
   readonly transmits: TransmitQueue;
   readonly events: EventQueue;
+  /** Answers of probes that an operator asked for, oldest first. BOUNDED: PINGS_AWAITED. */
+  readonly answers: PingAnswer[];
+  /** The one that runs, or ran last. */
+  speedTest: SpeedTest | undefined;
   readonly heap: DeadlineHeap<Peer>;
   readonly waiting: WaitingTotal;
   /** Peers whose waiting packets can be sent. */
@@ -141,6 +146,8 @@ export function newState(
     strangers: new Strangers(now),
     transmits: new TransmitQueue(),
     events: new EventQueue(),
+    answers: [],
+    speedTest: undefined,
     heap: new DeadlineHeap(),
     waiting: { bytes: 0 },
     flushable: new Set(),

@@ -26,7 +26,12 @@ import type {
   PathMtuOptions,
   PeerOptions,
   PeerUpdate,
+  PingAnswer,
+  PingRefusal,
   PlainEndpoint,
+  SpeedOptions,
+  SpeedRefusal,
+  SpeedSnapshot,
   TunnelEvent,
   TunnelOptions,
   TunnelSample,
@@ -35,12 +40,14 @@ import type {
 import { searchPath } from "./path-mtu.ts";
 import { fromPlain, Peer } from "./peer.ts";
 import { keepKeys, setKeys, takeKeys, wipeKeys } from "./peer-keys.ts";
+import { sendPing } from "./ping.ts";
 import { Receiver } from "./receive.ts";
 import { releaseLocalSides } from "./roaming.ts";
 import { sampleOf } from "./sample.ts";
 import { Sender } from "./send.ts";
 import { closeSession, dropSessions } from "./sessions.ts";
 import { snapshotOf } from "./snapshot.ts";
+import { SpeedSender, startSpeedTest } from "./speed-send.ts";
 import { drop, newState, type State } from "./state.ts";
 import { type Instant, NEVER } from "./time.ts";
 import { handleTimers } from "./timers.ts";
@@ -57,6 +64,7 @@ export class Tunnel {
   readonly #state: State;
   readonly #receiver: Receiver;
   readonly #sender: Sender;
+  readonly #speedSender: SpeedSender;
 
   constructor(
     options: TunnelOptions,
@@ -67,6 +75,7 @@ export class Tunnel {
     this.buffers = buffers;
     this.#state = newState(options, environment, now);
     this.#receiver = new Receiver(this.#state, buffers.datagrams, buffers.delivered);
+    this.#speedSender = new SpeedSender(this.#state, buffers.outgoing);
     this.#sender = new Sender(this.#state, buffers.packets, buffers.outgoing, buffers.replies);
   }
 
@@ -93,19 +102,25 @@ export class Tunnel {
   handleTimeout(now: Instant): void {
     handleDeferred(this.#state, now);
     handleTimers(this.#state, now);
+    this.#state.speedTest?.beginTurn(now);
   }
 
   /** When `handleTimeout` has something to do next; every other method can change it, and asking is cheap. */
   nextTimeout(): Instant {
-    const { heap, deferred, deferredSince } = this.#state;
-    return deferred.length > 0 ? deferredSince : (heap.first()?.timers.wakeAt ?? NEVER);
+    const { heap, deferred, deferredSince, speedTest } = this.#state;
+    if (deferred.length > 0) return deferredSince;
+    const wakeAt = heap.first()?.timers.wakeAt ?? NEVER;
+    return speedTest === undefined ? wakeAt : (Math.min(wakeAt, speedTest.wakeAt) as Instant);
   }
 
   /** The same with its reason, for people; every other method can change it, and asking more often is harmless. */
   pollTimeout(): Deadline | undefined {
-    const { heap, deferred, deferredSince } = this.#state;
+    const { heap, deferred, deferredSince, speedTest } = this.#state;
     if (deferred.length > 0) return { at: deferredSince, reason: "handshakes put off" };
     const timers = heap.first()?.timers;
+    if (speedTest !== undefined && speedTest.wakeAt < (timers?.wakeAt ?? NEVER)) {
+      return { at: speedTest.wakeAt, reason: "speed test" };
+    }
     if (timers === undefined) return undefined;
     const timer = timers.earliest()?.timer;
     return { at: timers.wakeAt, reason: timer === undefined ? "nothing" : TIMERS[timer] };
@@ -118,7 +133,8 @@ export class Tunnel {
       this.#drainTransmits() ||
       this.#flushWaiting(now) ||
       this.#flushPaced(now) ||
-      this.#drainTransmits()
+      this.#drainTransmits() ||
+      this.#speedSender.fill(now)
     );
   }
 
@@ -256,6 +272,31 @@ export class Tunnel {
     for (const peer of [...everyPeer(this.#state)]) {
       if (peer.kind === "node") this.#closeSessions(peer, now);
     }
+  }
+
+  /** Probes a peer or node; why it could not, or undefined: its answer, if one comes, bears `tag`. */
+  ping(name: string, tag: number, now: Instant): PingRefusal | undefined {
+    return sendPing(this.#state, name, tag, now);
+  }
+
+  /** The next answer to `ping`, or undefined. */
+  pollAnswer(): PingAnswer | undefined {
+    return this.#state.answers.shift();
+  }
+
+  /** Starts a speed test, at most one at a time; why it could not, or undefined. */
+  startSpeedTest(options: SpeedOptions, now: Instant): SpeedRefusal | undefined {
+    return startSpeedTest(this.#state, options, now);
+  }
+
+  /** The speed test that runs or ran last. */
+  speedTest(now: Instant): SpeedSnapshot | undefined {
+    return this.#state.speedTest?.snapshot(now);
+  }
+
+  /** Ends a speed test early; what it found stays. */
+  stopSpeedTest(now: Instant): void {
+    this.#state.speedTest?.stop(now);
   }
 
   /** Queues a close frame on every session and ends it; drain `pollTransmit`, then `wipe`. */

@@ -11,6 +11,8 @@ import { DaemonError } from "./failure.ts";
 import type { HandOver } from "./hand-over.ts";
 import { HISTORY_SECONDS, type History, type HistoryDocument } from "./history.ts";
 import { METRICS_TYPE } from "./metrics.ts";
+import type { Probing } from "./probing.ts";
+import { wholeNumber } from "./query.ts";
 import { rejector } from "./rejector.ts";
 import type { StartTimer } from "./repeats.ts";
 import type { PeerStatus, StatusDocument } from "./status.ts";
@@ -33,6 +35,7 @@ export interface ControlApiSide {
   readonly metrics: () => Promise<string>;
   readonly events: EventStream;
   readonly handOver: Pick<HandOver, "resources">;
+  readonly probing: Pick<Probing, "resources">;
   readonly startTimer: StartTimer;
   /** Milliseconds of a monotonic clock. */
   readonly nowMs: () => number;
@@ -80,6 +83,7 @@ export function controlApi(side: ControlApiSide): readonly Resource[] {
       answer: (query) => rekeyAsked(side, query, rekeys),
     },
     ...side.handOver.resources(),
+    ...side.probing.resources(),
   ];
 }
 
@@ -173,17 +177,4 @@ function chosen(peers: readonly PeerStatus[], query: URLSearchParams): readonly 
   const peer = peers.find((one) => one.name === name);
   if (peer === undefined) throw new RequestError(`no peer is named ${JSON.stringify(name)}`, 404);
   return [peer];
-}
-
-function wholeNumber(
-  query: URLSearchParams,
-  name: string,
-  [least, most]: readonly [number, number],
-): number | undefined {
-  const text = query.get(name);
-  if (text === null) return undefined;
-  const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-  if (number >= least && number <= most) return number;
-  const range = most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `${least} to ${most}`;
-  throw new RequestError(`${name} is ${JSON.stringify(text)}; expected a whole number, ${range}`);
 }

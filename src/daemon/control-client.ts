@@ -82,7 +82,7 @@ interface Question {
 }
 
 /** The answer's JSON; a DaemonError with the daemon's reason where it refuses. */
-async function ask(socketPath: string, question: Question): Promise<unknown> {
+export async function ask(socketPath: string, question: Question): Promise<unknown> {
   const response = await open(socketPath, question);
   const document = parse(
     await readBody(response).catch((error: Error) => {

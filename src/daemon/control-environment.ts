@@ -51,6 +51,8 @@ export interface ControlEnvironment {
   readonly nowMs: () => number;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
+  /** CPU time of this process, milliseconds. */
+  readonly cpuMs: () => number;
   readonly residentBytes: () => number;
   readonly readProcess: () => ProcessReading;
   readonly version: string;

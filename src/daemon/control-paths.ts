@@ -13,4 +13,7 @@ export const API_PATH = {
   handOver: "/v1/hand-over",
   handOverDone: "/v1/hand-over/done",
   metrics: "/v1/metrics",
+  ping: "/v1/ping",
+  speedTest: "/v1/speedtest",
+  stopSpeedTest: "/v1/speedtest/stop",
 } as const;

@@ -24,11 +24,13 @@ import type { DeviceNetwork } from "./given-network.ts";
 import { History, SAMPLE_MS } from "./history.ts";
 import { HOST_POLL_MS, HostChanges } from "./host-changes.ts";
 import { LinkWatch } from "./link-watch.ts";
+import { lookupFamily } from "./lookup-family.ts";
 import { readDeviceState } from "./network.ts";
 import type { DeviceMtu } from "./network-plan.ts";
 import { offloadState, offloadText } from "./offloads.ts";
 import { zoneIndex } from "./own-addresses.ts";
 import { PathMtus } from "./path-mtus.ts";
+import { Probing } from "./probing.ts";
 import { rejector } from "./rejector.ts";
 import { Repeats } from "./repeats.ts";
 import { Reports } from "./reports.ts";
@@ -64,6 +66,7 @@ export class ControlSide {
   readonly #mtus: PathMtus;
   readonly #history = new History();
   readonly #events: EventStream;
+  readonly #probing: Probing;
   /** Peers whose names have to be known before the default route is set. */
   #awaited: readonly string[] = [];
   #isStopping = false;
@@ -84,6 +87,7 @@ export class ControlSide {
     this.#ended = reject;
     const { peers } = config;
     this.#mtus = new PathMtus(peers, environment.startTimer, (mtu) => this.#setMtu(mtu));
+    this.#probing = new Probing(() => this.#running(), environment);
     this.#host = new HostChanges({ ...environment, config, log });
     this.#links = new LinkWatch({
       ...environment,
@@ -105,7 +109,7 @@ export class ControlSide {
     );
     this.#resolver = new Resolver({
       ...environment,
-      lookup: (host) => environment.lookup(host, this.#lookupFamily()),
+      lookup: (host) => environment.lookup(host, lookupFamily(this.#features?.udpFamily, config)),
       zoneIndex: (zone) => zoneIndex(environment.interfaces(), zone),
       resolved: (peer, endpoints) => this.#resolved(peer, endpoints),
       failed: (peer, host, reason, retryMs) => {
@@ -162,7 +166,8 @@ export class ControlSide {
     return new Surface({
       ...this.#environment,
       ...{ config: this.#config, log: this.#log },
-      ...{ history: this.#history, events: this.#events, handOver: this.#succession.handOver },
+      ...{ history: this.#history, events: this.#events, probing: this.#probing },
+      handOver: this.#succession.handOver,
       status: () => this.status(),
       rekey: (peer) => this.#link?.rekey(peer),
       engineLoop: () => this.#link?.loop() ?? { idleMs: 0, activeMs: 0 },
@@ -200,7 +205,7 @@ export class ControlSide {
   /** Close frames, keys, device, control socket: undoes all that was begun, whatever fails. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    for (const one of [this.#resolver, this.#mtus, this.#repeats]) one.close();
+    for (const one of [this.#resolver, this.#mtus, this.#repeats, this.#probing]) one.close();
     const isHandedOver = this.#succession.handOver.isDone;
     const told = this.#environment.observer.stopping(isHandedOver);
     if (told !== undefined) await told;
@@ -384,12 +389,6 @@ export class ControlSide {
   #resolved(peer: string, endpoints: readonly PlainEndpoint[]): void {
     this.#log.debug(`peer ${peer} resolved to ${endpoints.length} addresses`);
     this.#link?.apply([{ kind: "set-endpoints", name: peer, endpoints }]);
-  }
-
-  /** Only addresses that the socket can send to. */
-  #lookupFamily(): 0 | 4 | 6 {
-    if (this.#features?.udpFamily === 4) return 4;
-    return this.#config.interface.listen.address.some((byte) => byte !== 0) ? 6 : 0;
   }
 
   #logStart(features: EngineFeatures): void {

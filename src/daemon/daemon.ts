@@ -170,6 +170,10 @@ function controlEnvironment(
     startTimer,
     nowMs: () => performance.now(),
     wallMs: Date.now,
+    cpuMs: () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1_000;
+    },
     residentBytes: () => process.memoryUsage.rss(),
     readProcess: processReader(),
     version: readVersion(),

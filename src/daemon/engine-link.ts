@@ -5,7 +5,14 @@
  * died, every open request is refused, so nothing waits for ever. Events are acknowledged after they
  * were handled: a busy control side makes the engine keep them, not this queue grow.
  */
-import type { TunnelEvent, TunnelSample, TunnelSnapshot } from "../core/options.ts";
+import type {
+  SpeedOptions,
+  SpeedRefusal,
+  SpeedSnapshot,
+  TunnelEvent,
+  TunnelSample,
+  TunnelSnapshot,
+} from "../core/options.ts";
 import type {
   Change,
   Command,
@@ -14,10 +21,12 @@ import type {
   Inherited,
   LastEndpoint,
   PacketLine,
+  PingOutcome,
   Report,
 } from "../engine/messages.ts";
 import type { EnginePort, LoopTime } from "../engine/spawn.ts";
 import { DaemonError, EXIT } from "./failure.ts";
+import type { StartTimer } from "./repeats.ts";
 
 export interface EngineListener {
   readonly event: (event: TunnelEvent) => void;
@@ -125,6 +134,27 @@ export class EngineLink {
     await this.#ask((id) => ({ kind: "ping", id }));
   }
 
+  /** Probes a peer; "lost" where no answer comes within `waitMs`. */
+  async probe(peer: string, waitMs: number, startTimer: StartTimer): Promise<PingOutcome> {
+    const id = this.#nextId;
+    const answer = this.#ask(() => ({ kind: "probe", id, peer }));
+    const cancel = startTimer(waitMs, () =>
+      this.#settle(id, { kind: "probed", id, outcome: "lost" }),
+    );
+    const report = await answer.finally(cancel);
+    if (report.kind !== "probed") throw unexpected(report);
+    return report.outcome;
+  }
+
+  /** Gives an order about the speed test; what it is afterwards, or why it was not started. */
+  async speed(
+    order: SpeedOptions | "stop" | "look",
+  ): Promise<SpeedSnapshot | SpeedRefusal | undefined> {
+    const report = await this.#ask((id) => ({ kind: "speed", id, order }));
+    if (report.kind !== "speed") throw unexpected(report);
+    return report.speed;
+  }
+
   apply(changes: readonly Change[]): void {
     this.#post({ kind: "apply", changes });
   }
@@ -191,6 +221,8 @@ export class EngineLink {
       case "reconfigured":
       case "paused":
       case "pong":
+      case "probed":
+      case "speed":
         this.#settle(report.id, report);
         break;
       case "events":

@@ -9,14 +9,15 @@
  */
 
 import { keyBytes } from "../core/keys.ts";
-import type { TunnelEvent } from "../core/options.ts";
 import type { Instant } from "../core/time.ts";
 import type { Tunnel } from "../core/tunnel.ts";
 import { datagramsInBatch, packetsInBatch } from "./batch-counts.ts";
 import { applyChange, type ChangedTunnel, type ChangeTargets } from "./change.ts";
+import { takeEvents } from "./events.ts";
 import { type Change, type Command, type EngineCounters, keysOf, type Report } from "./messages.ts";
 import { PacketTrace } from "./packet-trace.ts";
 import type { EngineIo } from "./ports.ts";
+import { order, type ProbingCommand, type ProbingTunnel, probeAnswers } from "./probing.ts";
 import { WatchGuard } from "./watch-guard.ts";
 
 /** Which descriptors a turn serves. */
@@ -25,11 +26,9 @@ export const READY = { NONE: 0, UDP: 1, TUN: 2 } as const;
 /** Batches of each direction in one turn, so that neither direction nor a message waits for the other. */
 export const BATCHES_PER_TURN = 2;
 
-/** Events in one message to the control side. */
-export const EVENTS_PER_REPORT = 64;
-
 /** The core as the loop uses it. */
 export type EngineTunnel = ChangedTunnel &
+  ProbingTunnel &
   Pick<
     Tunnel,
     | "buffers"
@@ -143,6 +142,10 @@ export class Engine {
         this.#tunnel.setWallClock(this.#io.clock.wallMicros());
         this.#tunnel.rekey(command.peer, this.#io.clock.now());
         this.turn(READY.NONE);
+        break;
+      case "probe":
+      case "speed":
+        this.#probe(command);
         break;
       case "snapshot":
         this.#reportSnapshot(command.id);
@@ -307,6 +310,7 @@ export class Engine {
     this.#reportLink(state === "up");
     this.#rearm();
     this.#reportEvents();
+    for (const answer of probeAnswers(this.#tunnel)) this.#report(answer);
     this.#reportRefusedRun();
   }
 
@@ -361,16 +365,17 @@ export class Engine {
   }
 
   #reportEvents(): void {
-    if (this.#isEventPending) return;
-    let event = this.#tunnel.pollEvent();
-    if (event === undefined) return;
-    const events: TunnelEvent[] = [];
-    while (event !== undefined) {
-      events.push(event);
-      event = events.length < EVENTS_PER_REPORT ? this.#tunnel.pollEvent() : undefined;
-    }
+    const events = this.#isEventPending ? [] : takeEvents(this.#tunnel);
+    if (events.length === 0) return;
     this.#isEventPending = true;
     this.#report({ kind: "events", events });
+  }
+
+  #probe(command: ProbingCommand): void {
+    this.#tunnel.setWallClock(this.#io.clock.wallMicros());
+    const report = order(this.#tunnel, command, this.#io.clock.now());
+    if (report !== undefined) this.#report(report);
+    this.turn(READY.NONE);
   }
 
   #reportSnapshot(id: number): void {

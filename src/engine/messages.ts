@@ -13,7 +13,12 @@ import type {
   PathMtuOptions,
   PeerOptions,
   PeerUpdate,
+  PingAnswer,
+  PingRefusal,
   PlainEndpoint,
+  SpeedOptions,
+  SpeedRefusal,
+  SpeedSnapshot,
   TunnelEvent,
   TunnelSample,
   TunnelSnapshot,
@@ -141,6 +146,10 @@ export type Command =
   | { readonly kind: "let-go" }
   /** Asks whether the loop still turns. */
   | { readonly kind: "ping"; readonly id: number }
+  /** Probes a peer through its session. */
+  | { readonly kind: "probe"; readonly id: number; readonly peer: string }
+  /** Starts a speed test, ends it, or only asks for it. */
+  | { readonly kind: "speed"; readonly id: number; readonly order: SpeedOptions | "stop" | "look" }
   /** The control side has read the last `events` message and can take another. */
   | { readonly kind: "acknowledge" }
   /** Send close frames, wipe, close both descriptors, answer `stopped`. */
@@ -213,6 +222,9 @@ export interface PacketLine {
   readonly port: number;
 }
 
+/** What became of a ping: "lost" is for its asker to say, when it has waited long enough. */
+export type PingOutcome = Omit<PingAnswer, "tag"> | PingRefusal | "lost";
+
 /** Engine to control side. */
 export type Report =
   | { readonly kind: "ready"; readonly features: EngineFeatures }
@@ -240,6 +252,14 @@ export type Report =
   | { readonly kind: "loaded" }
   | { readonly kind: "paused"; readonly id: number }
   | { readonly kind: "pong"; readonly id: number }
+  /** What became of a probe; nothing is reported of one that gets no answer. */
+  | { readonly kind: "probed"; readonly id: number; readonly outcome: PingOutcome }
+  /** The speed test after an order, or why it was not started; undefined: there was none yet. */
+  | {
+      readonly kind: "speed";
+      readonly id: number;
+      readonly speed: SpeedSnapshot | SpeedRefusal | undefined;
+    }
   | { readonly kind: "stopped" }
   /** The engine cannot go on; keys are wiped. One line, no secrets. `detail` is for debug level. */
   | {

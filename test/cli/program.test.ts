@@ -29,6 +29,8 @@ describe("help", () => {
     ["keygen", "--out"],
     ["check", "--json"],
     ["status", "--interface"],
+    ["ping", "--count"],
+    ["speedtest", "--seconds"],
   ])("of %s names %s", async (command, option) => {
     const { code, terminal } = await cli(command, "--help");
     expect(code).toBe(0);

@@ -8,6 +8,7 @@ import { controlApi, HEALTH_MS, REKEY_MS } from "../../src/daemon/control-api.ts
 import { EventStream } from "../../src/daemon/event-stream.ts";
 import { HandOver } from "../../src/daemon/hand-over.ts";
 import { History, SAMPLE_MS } from "../../src/daemon/history.ts";
+import { Probing } from "../../src/daemon/probing.ts";
 import type { StatusDocument } from "../../src/daemon/status.ts";
 import { peerStatus, statusDocument } from "../cli/status-fixture.ts";
 import { type Schema, schemaFaults } from "../helpers/json-schema.ts";
@@ -278,6 +279,7 @@ async function started() {
 }
 
 function resources() {
+  const startTimer = () => () => undefined;
   return controlApi({
     status: () => Promise.reject(new Error("not asked")),
     rekey: () => undefined,
@@ -288,7 +290,8 @@ function resources() {
       ...{ engine: notAsked, host: notAsked, send: notAsked, errnoName: notAsked },
       ...{ leaveSocket: notAsked, startTimer: notAsked, log: memoryLog() },
     }),
-    startTimer: () => () => undefined,
+    probing: new Probing(notAsked, { startTimer, nowMs: () => 0, cpuMs: () => 0 }),
+    startTimer,
     nowMs: () => 0,
   });
 }

@@ -163,6 +163,7 @@ export function setUp(options: Options = {}) {
       startTimer: timers.start,
       nowMs: () => timers.nowMs,
       wallMs: () => WALL_MS + timers.nowMs,
+      cpuMs: () => 0,
       residentBytes: () => 1_000,
       readProcess: () => ({
         nowSeconds: 1_700_000_000,

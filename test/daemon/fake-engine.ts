@@ -1,8 +1,15 @@
 /** An engine's port that a test plays: it sees the commands and gives the reports. */
-import type { TunnelSample } from "../../src/core/options.ts";
+import type { SpeedRefusal, SpeedSnapshot, TunnelSample } from "../../src/core/options.ts";
 import type { Command, EngineStart, Report } from "../../src/engine/messages.ts";
 import type { EnginePort, EnginePortListener } from "../../src/engine/spawn.ts";
-import { COUNTERS, FEATURES, tunnelSnapshot } from "./snapshot.ts";
+import { COUNTERS, FEATURES, speedSnapshot, tunnelSnapshot } from "./snapshot.ts";
+
+/** What a ping of peer b is answered with. */
+const PONG = {
+  bytes: 64,
+  endpoint: { address: new Uint8Array(16), port: 1194, scope: 0 },
+  roundTripMs: 1.5,
+};
 
 export class FakeEngine implements EnginePort {
   readonly commands: Command[] = [];
@@ -13,6 +20,9 @@ export class FakeEngine implements EnginePort {
   readonly refusals: (string | undefined)[] = [];
   features = FEATURES;
   snapshot = tunnelSnapshot();
+  /** Why no speed test can be started. */
+  refusal: SpeedRefusal | undefined;
+  speed: SpeedSnapshot | undefined = speedSnapshot();
   sample: TunnelSample = { names: [], figures: new Float64Array(0) };
   #listener: EnginePortListener | undefined;
 
@@ -37,6 +47,14 @@ export class FakeEngine implements EnginePort {
       this.report({ kind: "sample", id: command.id, sample: this.sample });
     } else if (command.kind === "trace") {
       this.report({ kind: "trace", id: command.id, lines: [], suppressed: 0 });
+    } else if (command.kind === "probe") {
+      const { id, peer } = command;
+      this.report({ kind: "probed", id, outcome: peer === "b" ? PONG : "no-peer" });
+    } else if (command.kind === "speed") {
+      const { id, order } = command;
+      const isRefused = typeof order !== "string" && order.peer !== "b";
+      const speed = isRefused ? "no-peer" : (this.refusal ?? this.speed);
+      this.report({ kind: "speed", id, speed });
     } else if (command.kind === "reconfigure") {
       const fault = this.refusals.shift();
       this.report({ kind: "reconfigured", id: command.id, fault });

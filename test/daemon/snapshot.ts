@@ -1,6 +1,6 @@
 /** An engine's snapshot, counters and features as the daemon's tests need them. */
 import { dropCounters } from "../../src/core/drop-reason.ts";
-import type { PeerSnapshot, TunnelSnapshot } from "../../src/core/options.ts";
+import type { PeerSnapshot, SpeedSnapshot, TunnelSnapshot } from "../../src/core/options.ts";
 import { mapAddress } from "../../src/core/prefix.ts";
 import type { EngineCounters, EngineFeatures } from "../../src/engine/messages.ts";
 
@@ -103,6 +103,27 @@ export function tunnelSnapshot(changes: Partial<TunnelSnapshot> = {}): TunnelSna
     handshakeComputations: 1,
     sources: [],
     sessions: 1,
+    ...changes,
+  };
+}
+
+/** A speed test under load: 1,000 datagrams of 1,500 bytes answered in a second. */
+export function speedSnapshot(changes: Partial<SpeedSnapshot> = {}): SpeedSnapshot {
+  return {
+    peer: "b",
+    phase: "load",
+    loadMs: 1_500,
+    datagramBytes: 1_472,
+    outerBytes: 1_500,
+    innerBytes: 1_440,
+    sent: 1_500,
+    answered: 1_400,
+    lost: 30,
+    measuredAnswered: 1_000,
+    measuredMs: 1_000,
+    idleRoundTripMs: 10.5,
+    loadedRoundTripMs: 18.25,
+    mostRoundTripMs: 31,
     ...changes,
   };
 }

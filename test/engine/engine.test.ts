@@ -11,7 +11,8 @@ import {
   PACKET_PART,
 } from "../../src/core/rows.ts";
 import { type Instant, NEVER } from "../../src/core/time.ts";
-import { BATCHES_PER_TURN, EVENTS_PER_REPORT, READY } from "../../src/engine/engine.ts";
+import { BATCHES_PER_TURN, READY } from "../../src/engine/engine.ts";
+import { EVENTS_PER_REPORT } from "../../src/engine/events.ts";
 import { FRUITLESS_CALLS } from "../../src/engine/watch-guard.ts";
 import { ROWS, rig } from "./fakes.ts";
 
@@ -497,6 +498,53 @@ describe("commands", () => {
   });
 });
 
+describe("pings", () => {
+  it("go to the tunnel, and answers back with the id of their command", () => {
+    const { engine, tunnel, reports, journal } = rig();
+    tunnel.transmits.push(1);
+    engine.handleCommand({ kind: "probe", id: 5, peer: "b" });
+
+    expect(tunnel.applied).toEqual([{ ping: "b", tag: 5 }]);
+    expect(journal).toContain("udp.send(1)");
+    expect(reports).toEqual([]);
+
+    const outcome = { bytes: 64, endpoint: ENDPOINT, roundTripMs: 1.5 };
+    tunnel.answers.push({ tag: 5, ...outcome }, { tag: 6, ...outcome });
+    engine.turn(READY.UDP);
+
+    expect(reports).toEqual([
+      { kind: "probed", id: 5, outcome },
+      { kind: "probed", id: 6, outcome },
+    ]);
+  });
+
+  it("that are refused are told at once", () => {
+    const { engine, tunnel, reports } = rig();
+    tunnel.refusal = "no-session";
+    engine.handleCommand({ kind: "probe", id: 5, peer: "b" });
+
+    expect(reports).toEqual([{ kind: "probed", id: 5, outcome: "no-session" }]);
+  });
+});
+
+describe("speed tests", () => {
+  it("are started, ended and told, each with the id of its command", () => {
+    const { engine, tunnel, reports } = rig();
+    const order = { peer: "b", seconds: 5, bytes: undefined };
+    engine.handleCommand({ kind: "speed", id: 1, order: "look" });
+    engine.handleCommand({ kind: "speed", id: 2, order });
+    engine.handleCommand({ kind: "speed", id: 3, order: "stop" });
+    tunnel.refusal = "no-session";
+    engine.handleCommand({ kind: "speed", id: 4, order });
+
+    expect(tunnel.applied).toEqual([{ speed: order }, "stop speed test", { speed: order }]);
+    expect(reports).toEqual([
+      ...[1, 2, 3].map((id) => ({ kind: "speed", id, speed: undefined })),
+      { kind: "speed", id: 4, speed: "no-session" },
+    ]);
+  });
+});
+
 describe("events", () => {
   it("are sent once the last ones were acknowledged, and wait in the core until then", () => {
     const { engine, tunnel, reports } = rig();
@@ -584,6 +632,8 @@ describe("packet lines", () => {
     expect(reports).toEqual([{ kind: "trace", id: 4, lines: [], suppressed: 0 }]);
   });
 });
+
+const ENDPOINT = { address: new Uint8Array(16), port: 1194, scope: 0 };
 
 /** Says in a message row how long a run is. */
 function describeRun(rows: Int32Array, row: number, length: number, segment: number): void {

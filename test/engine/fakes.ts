@@ -12,7 +12,16 @@ import {
   packetBatch,
 } from "../../src/core/batch.ts";
 import { dropCounters } from "../../src/core/drop-reason.ts";
-import type { TunnelEvent, TunnelSample, TunnelSnapshot } from "../../src/core/options.ts";
+import type {
+  PingAnswer,
+  PingRefusal,
+  SpeedOptions,
+  SpeedRefusal,
+  SpeedSnapshot,
+  TunnelEvent,
+  TunnelSample,
+  TunnelSnapshot,
+} from "../../src/core/options.ts";
 import { type Instant, NEVER } from "../../src/core/time.ts";
 import { Engine, type EngineReport, type EngineTunnel } from "../../src/engine/engine.ts";
 import type {
@@ -166,6 +175,9 @@ export class FakeTunnel implements EngineTunnel {
   readonly leftovers: number[] = [];
   deadline: Instant | undefined;
   readonly events: TunnelEvent[] = [];
+  readonly answers: PingAnswer[] = [];
+  refusal: PingRefusal | undefined;
+  speed: SpeedSnapshot | undefined;
   readonly drops: string[] = [];
   /** The time of each batch of datagrams. */
   readonly datagramsAt: Instant[] = [];
@@ -253,6 +265,23 @@ export class FakeTunnel implements EngineTunnel {
   }
   announce(): void {
     this.applied.push("announce");
+  }
+  ping(name: string, tag: number): PingRefusal | undefined {
+    this.applied.push({ ping: name, tag });
+    return this.refusal;
+  }
+  pollAnswer(): PingAnswer | undefined {
+    return this.answers.shift();
+  }
+  startSpeedTest(options: SpeedOptions): SpeedRefusal | undefined {
+    this.applied.push({ speed: options });
+    return this.refusal;
+  }
+  stopSpeedTest(): void {
+    this.applied.push("stop speed test");
+  }
+  speedTest(): SpeedSnapshot | undefined {
+    return this.speed;
   }
   rekey(name: string): void {
     this.applied.push({ rekey: name });

@@ -158,6 +158,11 @@ export class FakeTunnel implements TunnelLike {
   setCopyDscp(): void {}
   setEndpoints(): void {}
   rekey(): void {}
+  ping(): undefined {}
+  pollAnswer(): undefined {}
+  startSpeedTest(): undefined {}
+  speedTest(): undefined {}
+  stopSpeedTest(): void {}
   close(): void {}
   closeNodes(): void {}
   wipe(): void {}

@@ -52,10 +52,10 @@ describe("a link", () => {
   it("swallows what does not fit the MTU, outer headers counted", () => {
     const link = new Link(new Random(1), { mtu: 1_500 });
 
-    expect(link.delays(1_472, false)).toHaveLength(1);
-    expect(link.delays(1_473, false)).toHaveLength(0);
-    expect(link.delays(1_452, true)).toHaveLength(1);
-    expect(link.delays(1_453, true)).toHaveLength(0);
+    expect(link.delays(1_472, false, 0)).toHaveLength(1);
+    expect(link.delays(1_473, false, 0)).toHaveLength(0);
+    expect(link.delays(1_452, true, 0)).toHaveLength(1);
+    expect(link.delays(1_453, true, 0)).toHaveLength(0);
     expect(link.counts).toEqual({ entered: 4, lost: 0, tooLarge: 2, duplicated: 0 });
   });
 });
@@ -149,7 +149,7 @@ describe("a schedule", () => {
 
 function runLink(options: Partial<LinkOptions>, count: number): number[][] {
   const link = new Link(new Random(3), options);
-  return Array.from({ length: count }, () => link.delays(100, false));
+  return Array.from({ length: count }, () => link.delays(100, false, 0));
 }
 
 function at(ms: number): Instant {

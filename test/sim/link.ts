@@ -21,6 +21,10 @@ export interface LinkOptions {
   readonly reorderMs: number;
   /** Largest IP packet with outer headers, bytes; larger ones vanish. */
   readonly mtu: number;
+  /** Of IP packets; infinite: each takes no time. */
+  readonly bitsPerSecond: number;
+  /** What would wait longer for those before it is lost. */
+  readonly queueMs: number;
 }
 
 /** 10 ms, no faults. */
@@ -34,12 +38,16 @@ export const PERFECT_LINK: LinkOptions = {
   reorder: 0,
   reorderMs: 0,
   mtu: 65_575,
+  bitsPerSecond: Number.POSITIVE_INFINITY,
+  queueMs: 100,
 };
 
 /** A seeded path in one direction. */
 export class Link {
   readonly #random: Random;
   #isBursting = false;
+  /** When the last datagram that entered has left. */
+  #freeAt = 0;
   options: LinkOptions;
   /** What became of the datagrams that entered. */
   readonly counts = { entered: 0, lost: 0, tooLarge: 0, duplicated: 0 };
@@ -49,20 +57,31 @@ export class Link {
     this.options = { ...PERFECT_LINK, ...options };
   }
 
-  /** Delays in milliseconds after which copies of a datagram of `payloadBytes` arrive: none, one or two. */
-  delays(payloadBytes: number, isIpv6: boolean): number[] {
+  /** Delays in milliseconds from `nowMs` after which copies of a datagram of `payloadBytes` arrive: none, one or two. */
+  delays(payloadBytes: number, isIpv6: boolean, nowMs: number): number[] {
     this.counts.entered += 1;
-    if (payloadBytes + (isIpv6 ? 48 : 28) > this.options.mtu) {
+    const bytes = payloadBytes + (isIpv6 ? 48 : 28);
+    if (bytes > this.options.mtu) {
       this.counts.tooLarge += 1;
       return [];
     }
-    if (this.#isLost()) {
+    const waitMs = this.#isLost() ? undefined : this.#waitMs(bytes, nowMs);
+    if (waitMs === undefined) {
       this.counts.lost += 1;
       return [];
     }
-    if (!this.#random.chance(this.options.duplicate)) return [this.#delay()];
+    if (!this.#random.chance(this.options.duplicate)) return [waitMs + this.#delay()];
     this.counts.duplicated += 1;
-    return [this.#delay(), this.#delay()];
+    return [waitMs + this.#delay(), waitMs + this.#delay()];
+  }
+
+  /** How long it takes to leave behind those before it; undefined: the queue is full. */
+  #waitMs(bytes: number, nowMs: number): number | undefined {
+    const { bitsPerSecond, queueMs } = this.options;
+    const startMs = Math.max(this.#freeAt, nowMs);
+    if (startMs - nowMs > queueMs) return undefined;
+    this.#freeAt = startMs + (bytes * 8_000) / bitsPerSecond;
+    return this.#freeAt - nowMs;
   }
 
   #isLost(): boolean {

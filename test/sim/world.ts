@@ -112,7 +112,7 @@ export class World {
     const isThrough = this.eve.pass(datagram);
     const { to, bytes } = datagram;
     const delays = isThrough
-      ? this.#linkFor(host, to).delays(bytes.length, to.ip.includes(":"))
+      ? this.#linkFor(host, to).delays(bytes.length, to.ip.includes(":"), this.#now)
       : [];
     this.log(() => {
       const fate = isThrough ? `${delays.length} copies` : "withheld";
