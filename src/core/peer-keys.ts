@@ -32,9 +32,12 @@ export function setKeys(
   for (const one of [peer, ...nodes]) one.psks = psks;
   for (const psk of psks) if (!before.includes(psk)) state.psks.add(psk);
   const gone = before.filter((psk) => !psks.includes(psk));
-  if (gone.length === 0) return;
-  for (const one of [peer, ...nodes]) endUnder(state, one, gone, now);
-  takeBack(state, gone);
+  if (gone.length > 0) {
+    for (const one of [peer, ...nodes]) endUnder(state, one, gone, now);
+    takeBack(state, gone);
+  }
+  // With which key this side starts, the other sees only when it does (key-snapshot.ts).
+  if (before.length > 0 && psks[0] !== before[0]) startAttempt(state, peer, now);
 }
 
 /** Takes a peer's keys from it; its sessions have been ended. */

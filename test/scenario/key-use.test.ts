@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import type { KeySnapshot } from "../../src/core/options.ts";
 import { bringUp, GROUP_NETWORKS, newGroup, nodesOf } from "../sim/group.ts";
 import type { Host } from "../sim/host.ts";
-import { connect, peerOf, pingLeft, pingRight } from "../sim/observe.ts";
-import { newClientPair, newPair, type Pair, RIGHT } from "../sim/pair.ts";
+import { connect, exchange, peerOf, pingLeft, pingRight } from "../sim/observe.ts";
+import { newClientPair, newPair, type Pair, peerOptions, RIGHT, type Site } from "../sim/pair.ts";
 
 const OLD = new Uint8Array(32).map((_, at) => at + 1);
 const NEW = new Uint8Array(32).map((_, at) => at + 101);
@@ -119,6 +119,57 @@ describe("an old key", () => {
     expect(first?.heardMs).toBeGreaterThan(900);
     expect(first?.heardMs).toBeLessThan(1_000);
   });
+});
+
+describe("a rotation while packets flow", () => {
+  /** What a reload does: the same peer with other keys. */
+  function giveKeys({ spec, host }: Site, keys: readonly Uint8Array[]): void {
+    const [peer] = spec.peers;
+    if (peer === undefined) throw new Error(`${spec.name} has no peer`);
+    const { kind: _, endpoints: __, ...update } = peerOptions({ ...peer, keys });
+    host.act((tunnel, now) => tunnel.updatePeer(update, now));
+  }
+
+  it.each(["both sides", "the left side"])(
+    "in three steps loses no packet, where %s can start",
+    (starters) => {
+      const endpoints = starters === "both sides" ? {} : { endpoints: [] };
+      const pair = newPair({
+        leftPeer: { keys: [OLD] },
+        rightPeer: { keys: [OLD], ...endpoints },
+      });
+      const { world, left, right, leftSite, rightSite } = pair;
+      connect(pair);
+      const { stop, sent } = exchange(pair, 10);
+      const step = (keys: readonly Uint8Array[]) => {
+        for (const site of [leftSite, rightSite]) {
+          giveKeys(site, keys);
+          world.advance(2_000);
+        }
+      };
+      step([OLD, NEW]);
+      giveKeys(leftSite, [NEW, OLD]);
+      world.advance(500);
+      expect(uses(right)).toEqual(["first", "in-use"]);
+      step([NEW, OLD]);
+      world.until(
+        "both say so",
+        () => [left, right].every((one) => uses(one)[1] === "removable"),
+        200_000,
+      );
+      step([NEW]);
+      world.advance(200_000);
+      stop();
+      world.advance(1_000);
+
+      expect(sent()).toBeGreaterThan(20_000);
+      for (const host of [left, right]) {
+        expect(host.delivered).toHaveLength(sent());
+        expect(uses(host)).toEqual(["first"]);
+        expect(peerOf(host).fingerprints).toHaveLength(1);
+      }
+    },
+  );
 });
 
 describe("the keys of a group", () => {
