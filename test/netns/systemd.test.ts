@@ -7,12 +7,14 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { withLab } from "../../scripts/netns/lab.ts";
 import { threadFields } from "../../scripts/netns/proc.ts";
+import { until } from "../../scripts/netns/process.ts";
 import { ADDRESSES, makePair, startDaemons } from "../../scripts/netns/topology.ts";
 import { ping } from "../../scripts/netns/traffic.ts";
 import { directive, UNIT, unitWalls } from "./unit-walls.ts";
 
 /** Tenths. */
 const WORST_EXPOSURE = 20;
+const BUSY_MS = 45_000;
 
 describe("the unit", () => {
   it("is exposed by 2.0 at most", () => {
@@ -60,13 +62,15 @@ it("the daemon runs inside the unit's walls, and packets pass", async () => {
     const { pid } = left.child;
 
     const fields = threadFields(pid, ["CapPrm", "CapEff", "NoNewPrivs", "Seccomp"]);
-    const pings = [ADDRESSES.right.inner4, ADDRESSES.right.inner6].map((to) =>
-      ping(left.host, to, 5),
-    );
-    const received = (await Promise.all(pings)).map((result) => result.received);
+    // A busy machine may keep a reply for longer than a ping waits.
+    await until("replies to four of five pings of each family", BUSY_MS, async () => {
+      const { inner4, inner6 } = ADDRESSES.right;
+      const pings = [inner4, inner6].map((to) => ping(left.host, to, 5));
+      const received = (await Promise.all(pings)).map((result) => result.received);
+      return Math.min(...received) >= 4 ? true : undefined;
+    });
     const mounts = readFileSync(`/proc/${pid}/mounts`, "latin1");
 
-    expect(Math.min(...received)).toBeGreaterThanOrEqual(4);
     expect(Object.values(fields).map((values) => [...new Set(values)])).toEqual([
       ...[["0000000000001000"], ["0000000000001000"], ["1"], ["2"]],
     ]);
