@@ -24,6 +24,8 @@ type Write = (message: string, fields?: LogFields) => void;
 
 /** One method a level, most urgent first. */
 export interface Log extends Readonly<Record<LogLevel, Write>> {
+  /** Another level and format for what comes. */
+  configure(options: Config["log"]): void;
   /** Waits until what was logged is written, at most 200 ms. */
   close(): Promise<void>;
 }
@@ -61,17 +63,19 @@ const CLOSE_MS = 200;
 /** A log of the given level and format. */
 export function createLog(options: Config["log"], target: LogTarget = standardError()): Log {
   const sink = new Sink(target.stream);
-  const render = renderer(options.format, target);
+  let { level: least } = options;
+  let render = renderer(options.format, target);
   const logger = winston.createLogger({
     levels: { ...SEVERITY },
-    level: options.level,
+    // The level is checked before.
+    level: "debug",
     format: winston.format.printf(({ entry }) => render(entry as Entry)),
     transports: [new winston.transports.Stream({ stream: sink, eol: "\n" })],
   });
   const put = (entry: Entry) => void logger.log({ level: entry.level, message: "", entry });
   const writer = (level: LogLevel): Write => {
-    if (SEVERITY[level] > SEVERITY[options.level]) return () => {};
     return (message, fields = {}) => {
+      if (SEVERITY[level] > SEVERITY[least]) return;
       const count = sink.takeLost();
       if (count > 0) put({ level: "warn", message: "log lines were lost", fields: { count } });
       put({ level, message, fields });
@@ -82,6 +86,10 @@ export function createLog(options: Config["log"], target: LogTarget = standardEr
     warn: writer("warn"),
     info: writer("info"),
     debug: writer("debug"),
+    configure: ({ level, format }) => {
+      least = level;
+      render = renderer(format, target);
+    },
     close: () => sink.drain(CLOSE_MS),
   };
 }

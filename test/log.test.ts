@@ -55,6 +55,20 @@ describe("the level", () => {
   });
 });
 
+it("another level and format hold for what comes", () => {
+  const { log, output } = testLog({ level: "info", format: "text" });
+  log.debug("a");
+  log.configure({ level: "debug", format: "json" });
+  log.debug("b");
+  log.configure({ level: "error", format: "text" });
+  log.warn("c");
+  log.error("d");
+  expect(output.lines()).toEqual([
+    JSON.stringify({ time: TIME, level: "debug", message: "b" }),
+    `${TIME} error d`,
+  ]);
+});
+
 describe("the format auto", () => {
   const journal = { env: { JOURNAL_STREAM: "8:1234" }, fileId: "8:1234" };
 

@@ -8,8 +8,10 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fetchStatus } from "../../src/daemon/control-client.ts";
+import { fetchStatus, postTo } from "../../src/daemon/control-client.ts";
+import { API_PATH } from "../../src/daemon/control-paths.ts";
 import { DaemonError } from "../../src/daemon/failure.ts";
+import type { ReloadAnswer } from "../../src/daemon/reloader.ts";
 import type { Host } from "./lab.ts";
 import { Child, expectSuccess, type Finished, finish, ROOT, until } from "./process.ts";
 import type { Status } from "./status.ts";
@@ -159,6 +161,7 @@ export class Daemon {
   readonly configFile: string;
   readonly #options: DaemonOptions;
   readonly #runtimeDir: string;
+  readonly #stateDir: string;
   #child: Child | undefined;
 
   constructor(host: Host, settings: Settings, options: DaemonOptions = {}) {
@@ -166,13 +169,29 @@ export class Daemon {
     this.settings = settings;
     this.#options = options;
     const dir = join(host.dir, options.subdir ?? "iptun");
-    const stateDir = join(dir, "state");
+    this.#stateDir = join(dir, "state");
     this.#runtimeDir = join(dir, "run");
     this.configFile = join(dir, "iptun.toml");
-    for (const made of [this.#runtimeDir, stateDir]) {
+    for (const made of [this.#runtimeDir, this.#stateDir]) {
       mkdirSync(made, { recursive: true, mode: 0o700 });
     }
-    writeFileSync(this.configFile, configText(settings, stateDir), { mode: 0o600 });
+    this.configure(settings);
+  }
+
+  /** Writes another configuration into the file, which the running process takes over by a reload. */
+  configure(settings: Settings): void {
+    writeFileSync(this.configFile, configText(settings, this.#stateDir), { mode: 0o600 });
+  }
+
+  /** Any command of `iptun` beside the daemon. */
+  async iptun(...args: readonly string[]): Promise<Finished> {
+    return await this.host.run([...IPTUN, ...args], { env: this.#env });
+  }
+
+  /** Asks the control socket for a reload; `iptun reload` without the start of a process. */
+  async reload(): Promise<ReloadAnswer> {
+    const socketPath = join(this.#runtimeDir, `${this.settings.device}.sock`);
+    return (await postTo(socketPath, API_PATH.reload, START_MS)) as ReloadAnswer;
   }
 
   get #env(): Readonly<Record<string, string>> {

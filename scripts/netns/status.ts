@@ -11,6 +11,8 @@ export interface StatusPeer {
   /** Inner addresses of a node of a group, and its packets that came from another's. */
   readonly addresses: readonly string[];
   readonly refusedClaims: number;
+  /** The one in use first. */
+  readonly sessions: readonly { readonly fingerprint: string; readonly ageSeconds: number }[];
   readonly state: "up" | "connecting" | "idle";
   /** Handshakes under way, and since the last datagram from there. */
   readonly attempt: { readonly tries: number } | null;
@@ -48,6 +50,7 @@ export interface Status {
     readonly defaultRoute: { readonly families: readonly string[]; readonly mark: number } | null;
     readonly firewall: "on" | "off" | "failed";
   };
+  readonly confirmSecondsLeft: number | null;
   readonly peers: readonly StatusPeer[];
   /** A counter for each drop reason. */
   readonly drops: Readonly<Record<string, number>>;

@@ -223,6 +223,33 @@ export const COMMANDS: readonly CommandEntry[] = [
       return await speedTest(options, terminal);
     },
   },
+  {
+    name: "reload",
+    description: "read the configuration anew and apply what changed, without a restart",
+    options: [
+      INTERFACE_OPTION,
+      {
+        flags: "--confirm <seconds>",
+        text: "take it back by itself unless `iptun confirm` comes in this time",
+      },
+      { flags: "--json", text: "print what was done, or why not, as JSON" },
+    ],
+    run: async (given, terminal) => {
+      const { reload } = await import("./reload.ts");
+      const request = { interface: given.text("interface"), confirm: given.text("confirm") };
+      return await reload({ ...request, isJson: given.flag("json") }, terminal);
+    },
+  },
+  {
+    name: "confirm",
+    description: "keep the configuration of a reload that waits for it",
+    options: [INTERFACE_OPTION],
+    run: async (given, terminal) => {
+      const { confirm } = await import("./reload.ts");
+      await confirm(given.text("interface"), terminal);
+      return undefined;
+    },
+  },
 ];
 
 /** Only what the watch does not know how to show is refused. */

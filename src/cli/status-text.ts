@@ -46,8 +46,15 @@ function interfaceBlock(document: StatusDocument): string {
     ...runRows(document),
     ...cipherRows(document),
     ["process", processText(document)],
+    ...confirmRows(document),
   ];
   return `interface ${columns([[device.name]])}${columns(rows, 2)}`;
+}
+
+/** Only while a reload waits for its confirmation. */
+function confirmRows({ confirmSecondsLeft: seconds }: StatusDocument): readonly Row[] {
+  if (seconds === null) return [];
+  return [["not confirmed", `taken back in ${seconds} s unless 'iptun confirm' comes`]];
 }
 
 /** Only what is set, or should be. */

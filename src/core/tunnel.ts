@@ -19,11 +19,13 @@ import { TIMERS } from "./deadlines.ts";
 import { handleDeferred } from "./deferred.ts";
 import { resumeEndpoint } from "./endpoints.ts";
 import { startAttempt } from "./initiate.ts";
+import { deriveKeyRing, wipeKeyRing } from "./keys.ts";
 import { armKeepalive } from "./liveness.ts";
 import { everyPeer } from "./members.ts";
 import type {
   LimitOptions,
   PathMtuOptions,
+  PeerKind,
   PeerOptions,
   PeerUpdate,
   PingAnswer,
@@ -185,6 +187,14 @@ export class Tunnel {
   updatePeer(update: PeerUpdate, now: Instant): void {
     const peer = this.#state.peers.get(update.name);
     if (peer !== undefined) updatePeer(this.#state, peer, update, now);
+  }
+
+  /** The name of a key, which stays the caller's to wipe. */
+  fingerprintOf(key: Uint8Array, kind: PeerKind): string {
+    const { crypto } = this.#state;
+    const ring = deriveKeyRing(crypto, key, kind !== "pair");
+    wipeKeyRing(crypto, ring);
+    return ring.fingerprint;
   }
 
   /** From now on keys that peers lose are set aside, where `addPeer` and `updatePeer` find them by name. */

@@ -14,6 +14,8 @@ import { METRICS_TYPE } from "./metrics.ts";
 import type { Probing } from "./probing.ts";
 import { wholeNumber } from "./query.ts";
 import { rejector } from "./rejector.ts";
+import { reloadResources } from "./reload-resources.ts";
+import type { Reloader } from "./reloader.ts";
 import type { StartTimer } from "./repeats.ts";
 import type { PeerStatus, StatusDocument } from "./status.ts";
 
@@ -36,6 +38,8 @@ export interface ControlApiSide {
   readonly events: EventStream;
   readonly handOver: Pick<HandOver, "resources">;
   readonly probing: Pick<Probing, "resources">;
+  /** undefined until the tunnel has started. */
+  readonly reloader: () => Reloader | undefined;
   readonly startTimer: StartTimer;
   /** Milliseconds of a monotonic clock. */
   readonly nowMs: () => number;
@@ -82,6 +86,7 @@ export function controlApi(side: ControlApiSide): readonly Resource[] {
       ...{ method: "POST", path: rekey, parameters: ["peer"] },
       answer: (query) => rekeyAsked(side, query, rekeys),
     },
+    ...reloadResources(side.reloader),
     ...side.handOver.resources(),
     ...side.probing.resources(),
   ];

@@ -43,8 +43,12 @@ export async function askRekey(socketPath: string, peer?: string): Promise<Rekey
 }
 
 /** Asks the daemon to do something; its answer, or a DaemonError with what it says. */
-export function postTo(socketPath: string, path: string): Promise<unknown> {
-  return ask(socketPath, { method: "POST", path, silenceMs: SILENCE_MS });
+export function postTo(
+  socketPath: string,
+  path: string,
+  silenceMs: number = SILENCE_MS,
+): Promise<unknown> {
+  return ask(socketPath, { method: "POST", path, silenceMs });
 }
 
 /** Events as they come, after so many of the last; ends when the daemon does. */

@@ -1,4 +1,5 @@
 /** What the control side needs of the world, so that it runs in tests without a device: daemon.ts fills it. */
+import type { Config } from "../config/config.ts";
 import type { EngineStart } from "../engine/messages.ts";
 import type { EnginePort } from "../engine/spawn.ts";
 import type { DeviceState } from "./device-state.ts";
@@ -32,6 +33,8 @@ export interface ControlEnvironment {
   ) => DeviceNetwork;
   readonly look: (device: string) => Promise<DeviceState | undefined>;
   readonly listenForNews: ListenForNews;
+  /** Reads the file that the tunnel was started with anew; throws a ConfigError. */
+  readonly loadConfig: () => Config;
   readonly loadNodeId: (stateDir: string, interfaceName: string) => Promise<NodeId>;
   /** The interface's journal. */
   readonly journal: Journal;

@@ -10,6 +10,8 @@ export const API_PATH = {
   events: "/v1/events",
   health: "/v1/health",
   rekey: "/v1/rekey",
+  reload: "/v1/reload",
+  confirm: "/v1/confirm",
   handOver: "/v1/hand-over",
   handOverDone: "/v1/hand-over/done",
   metrics: "/v1/metrics",

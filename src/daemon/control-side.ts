@@ -6,7 +6,7 @@
  * may then be refused; the first end wins, and the rest is shutdown.
  */
 import type { Config } from "../config/config.ts";
-import { defaultFamilies, takesAll, wantsFirewall } from "../config/default-families.ts";
+import { defaultFamilies, takesAll } from "../config/default-families.ts";
 import { wipeKeys } from "../config/load.ts";
 import type { PlainEndpoint, TunnelEvent } from "../core/options.ts";
 import { SECOND_MS } from "../core/time.ts";
@@ -14,40 +14,35 @@ import type { EngineFeatures } from "../engine/messages.ts";
 import type { Log } from "../log.ts";
 import type { ControlEnvironment } from "./control-environment.ts";
 import type { DeviceState } from "./device-state.ts";
-import { DeviceWatch } from "./device-watch.ts";
-import { DROP_SUMMARY_MS } from "./drop-summary.ts";
 import { EngineLink } from "./engine-link.ts";
 import { engineStart } from "./engine-start.ts";
 import { EventStream } from "./event-stream.ts";
 import { DaemonError, messageOf } from "./failure.ts";
-import type { DeviceNetwork } from "./given-network.ts";
-import { History, SAMPLE_MS } from "./history.ts";
-import { HOST_POLL_MS, HostChanges } from "./host-changes.ts";
+import { History } from "./history.ts";
+import { HostChanges } from "./host-changes.ts";
 import { LinkWatch } from "./link-watch.ts";
 import { lookupFamily } from "./lookup-family.ts";
 import { readDeviceState } from "./network.ts";
-import type { DeviceMtu } from "./network-plan.ts";
 import { offloadState, offloadText } from "./offloads.ts";
 import { zoneIndex } from "./own-addresses.ts";
-import { PathMtus } from "./path-mtus.ts";
+import { Polls } from "./polls.ts";
 import { Probing } from "./probing.ts";
 import { rejector } from "./rejector.ts";
-import { Repeats } from "./repeats.ts";
+import { Reloader } from "./reloader.ts";
 import { Reports } from "./reports.ts";
 import { Resolver } from "./resolver.ts";
 import { type StatusDocument, statusDocument } from "./status.ts";
 import { StrangerList } from "./stranger-list.ts";
 import { type RunningEngine, Succession } from "./succession.ts";
 import { Surface } from "./surface.ts";
+import { TunnelDevice } from "./tunnel-device.ts";
 
-/** Milliseconds between two fetches of packet lines, at debug level. */
-export const TRACE_POLL_MS = SECOND_MS;
 /** Milliseconds that a stop waits for a start which it interrupts. */
 export const START_WAIT_MS = SECOND_MS / 2;
 
 /** One tunnel's control side. */
 export class ControlSide {
-  readonly #config: Config;
+  #config: Config;
   readonly #log: Log;
   readonly #environment: ControlEnvironment;
   readonly #reports: Reports;
@@ -57,13 +52,12 @@ export class ControlSide {
   readonly #host: HostChanges;
   readonly #startedAtMs: number;
   readonly #ended: (error: DaemonError) => void;
-  readonly #repeats: Repeats;
   readonly #surface: Surface;
+  readonly #polls: Polls;
+  #reloader: Reloader | undefined;
   #link: EngineLink | undefined;
-  #network: DeviceNetwork | undefined;
-  #watch: DeviceWatch | undefined;
   #features: EngineFeatures | undefined;
-  readonly #mtus: PathMtus;
+  readonly #device: TunnelDevice;
   readonly #history = new History();
   readonly #events: EventStream;
   readonly #probing: Probing;
@@ -85,8 +79,7 @@ export class ControlSide {
     const { promise, reject } = rejector();
     this.ended = promise;
     this.#ended = reject;
-    const { peers } = config;
-    this.#mtus = new PathMtus(peers, environment.startTimer, (mtu) => this.#setMtu(mtu));
+    this.#device = new TunnelDevice(config, { ...environment, log });
     this.#probing = new Probing(() => this.#running(), environment);
     this.#host = new HostChanges({ ...environment, config, log });
     this.#links = new LinkWatch({
@@ -99,14 +92,18 @@ export class ControlSide {
     });
     this.#succession = new Succession(environment, log, {
       engine: () => this.#running(),
-      before: () => this.#network?.before,
+      before: () => this.#device.before,
       leaveSocket: () => this.#surface.leave(),
     });
     this.#surface = this.#surfaceOf();
-    // The engine's end refuses what waits for it; its reason is reported by `ended`.
-    this.#repeats = new Repeats(environment.startTimer, (error) =>
-      log.debug(`while ending: ${messageOf(error)}`),
-    );
+    this.#polls = new Polls(environment.startTimer, {
+      sample: () => this.#sample(),
+      drops: () => this.#summarizeDrops(),
+      trace: () => this.#logTrace(),
+      firewall: () => this.#host.poll(),
+      // The engine's end refuses what waits for it; its reason is reported by `ended`.
+      failed: (error) => log.debug(`while ending: ${messageOf(error)}`),
+    });
     this.#resolver = new Resolver({
       ...environment,
       lookup: (host) => environment.lookup(host, lookupFamily(this.#features?.udpFamily, config)),
@@ -148,18 +145,27 @@ export class ControlSide {
     const features = await this.#startEngine(mark);
     if (features === undefined || this.#isStopping) return;
     this.#features = features;
-    await this.#startNetwork(features, before);
+    await this.#startDevice(features, before);
     if (this.#isStopping) return;
     await this.#surface.openWeb();
     if (this.#isStopping) return;
     for (const peer of this.#config.peers) this.#resolver.add(peer);
-    this.#startPolls();
+    this.#links.start(features.tunName, this.#polls.repeats);
+    this.#polls.start(this.#config);
     // Before the default route, which may have to wait for names for as long as they do not resolve.
     const { link: engine } = this.#running();
     const { descriptors } = features;
-    this.#environment.observer.ready({ engine, descriptors, mtu: this.#mtu().mtu });
+    this.#environment.observer.ready({ engine, descriptors, mtu: this.#device.mtu.mtu });
     await this.#changeHost(features.udpPort);
-    if (!this.#isStopping) this.#logStart(features);
+    if (this.#isStopping) return;
+    this.#reloader = this.#newReloader(this.#running());
+    this.#logStart(features);
+  }
+
+  /** A signal asks for the configuration to be read anew; what becomes of it stands in the log. */
+  reloadBySignal(): void {
+    if (this.#reloader !== undefined) void this.#reloader.reloadBySignal();
+    else this.#log.warn("not reloaded: the tunnel is still starting");
   }
 
   #surfaceOf(): Surface {
@@ -171,6 +177,7 @@ export class ControlSide {
       status: () => this.status(),
       rekey: (peer) => this.#link?.rekey(peer),
       engineLoop: () => this.#link?.loop() ?? { idleMs: 0, activeMs: 0 },
+      reloader: () => this.#reloader,
     });
   }
 
@@ -179,7 +186,8 @@ export class ControlSide {
     const { version, pid, residentBytes, nowMs } = this.#environment;
     const { link: engine, features } = this.#running();
     const { snapshot, counters } = await engine.snapshot();
-    const link = (await this.#watch?.link()) ?? { isUp: counters.isLinkUp, mtu: this.#mtu().mtu };
+    const { mtu } = this.#device.mtu;
+    const link = (await this.#device.link()) ?? { isUp: counters.isLinkUp, mtu };
     return statusDocument({
       version,
       pid,
@@ -193,6 +201,7 @@ export class ControlSide {
       host: this.#host.status(),
       rates: (peer) => this.#history.rates(peer),
       strangers: this.#strangers.status(nowMs()),
+      confirmSecondsLeft: this.#reloader?.secondsLeft,
     });
   }
 
@@ -202,10 +211,33 @@ export class ControlSide {
     throw new DaemonError("the tunnel is still starting");
   }
 
+  #newReloader({ link: engine, features }: RunningEngine): Reloader {
+    const { startTimer, nowMs, loadConfig, interfaces, observer } = this.#environment;
+    const { udpPort: port } = features;
+    return new Reloader({
+      ...{ engine, startTimer, nowMs, started: this.#config, load: loadConfig },
+      current: () => this.#config,
+      reloading: (isUnderWay) => observer.reloading?.(isUnderWay),
+      targets: {
+        ...{ engine, port, host: this.#host, resolver: this.#resolver, log: this.#log },
+        mark: () => this.#host.mark,
+        linkMtu: () => this.#links.own.linkMtu,
+        zoneIndex: (zone) => zoneIndex(interfaces(), zone),
+        changeNetwork: (config) => this.#device.change(config),
+        adopt: (config) => {
+          this.#config = config;
+          this.#log.configure(config.log);
+          this.#polls.adopt(config);
+        },
+      },
+    });
+  }
+
   /** Close frames, keys, device, control socket: undoes all that was begun, whatever fails. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    for (const one of [this.#resolver, this.#mtus, this.#repeats, this.#probing]) one.close();
+    for (const one of [this.#resolver, this.#device, this.#polls, this.#probing]) one.close();
+    const reloaded = this.#reloader?.close();
     const isHandedOver = this.#succession.handOver.isDone;
     const told = this.#environment.observer.stopping(isHandedOver);
     if (told !== undefined) await told;
@@ -214,7 +246,9 @@ export class ControlSide {
       // Asked before the engine is stopped, and not waited for: it may hang.
       isHandedOver ? undefined : this.#keepEndpoints(),
       this.#stopEngine(),
-      started.then(() => (isHandedOver ? this.#watch?.close() : this.#takeNetworkDown())),
+      Promise.all([started, reloaded]).then(() =>
+        isHandedOver ? this.#device.leave() : this.#takeNetworkDown(),
+      ),
       started.then(() => this.#surface.close()),
     ]);
     for (const result of results) {
@@ -249,7 +283,7 @@ export class ControlSide {
   }
 
   #linkReported(isUp: boolean): void {
-    this.#watch?.linkReported(isUp);
+    this.#device.linkReported(isUp);
     // The kernel took the default route along with the link; a later poll sees it too, if this one fails.
     if (isUp) this.#host.poll().catch((error: unknown) => this.#log.debug(messageOf(error)));
   }
@@ -295,22 +329,11 @@ export class ControlSide {
     return features;
   }
 
-  async #startNetwork(
-    { tunName: device, offloads }: EngineFeatures,
-    before: DeviceState | undefined,
-  ): Promise<void> {
-    const { makeNetwork, look, nowMs } = this.#environment;
-    const { addresses, routes } = this.#config.interface;
-    const prefixes = routes ? this.#config.peers.flatMap((peer) => peer.allowedIps) : [];
-    const hasSuperPackets = offloads.includes("tso");
-    const wanted = { device, addresses, ...this.#mtu(), routes: prefixes, hasSuperPackets };
-    const network = makeNetwork(wanted, this.#succession.before(before));
-    this.#network = network;
-    if (before === undefined || !this.#succession.hasDevice) await network.up();
-    else for (const line of await network.adopt(before)) this.#log.warn(line);
-    this.#watch = new DeviceWatch({ device, network, look, nowMs, log: this.#log });
-    // A path may have been found meanwhile.
-    this.#setMtu(this.#mtu());
+  async #startDevice(features: EngineFeatures, before: DeviceState | undefined): Promise<void> {
+    const hasSuperPackets = features.offloads.includes("tso");
+    const found = this.#succession.hasDevice ? before : undefined;
+    const start = this.#succession.before(before);
+    await this.#device.start(features.tunName, { hasSuperPackets, start, found });
   }
 
   /**
@@ -327,40 +350,18 @@ export class ControlSide {
   }
 
   async #takeNetworkDown(): Promise<void> {
-    await this.#watch?.close();
+    await this.#device.leave();
     await this.#host
       .down()
       .catch((error: unknown) => this.#log.warn(`undoing: ${messageOf(error)}`));
-    for (const complaint of (await this.#network?.down()) ?? []) {
+    for (const complaint of await this.#device.down()) {
       this.#log.debug(`removing what was added: ${complaint}`);
     }
   }
 
-  #startPolls(): void {
-    this.#links.start(this.#features?.tunName ?? "", this.#repeats);
-    this.#repeats.every(SAMPLE_MS, () => this.#sample());
-    this.#repeats.every(DROP_SUMMARY_MS, () => this.#summarizeDrops());
-    const { log } = this.#config;
-    if (log.level === "debug") this.#repeats.every(TRACE_POLL_MS, () => this.#logTrace());
-    // Of the firewall there are no news.
-    if (wantsFirewall(this.#config)) this.#repeats.every(HOST_POLL_MS, () => this.#host.poll());
-  }
-
   async #pollHost(): Promise<void> {
-    await this.#watch?.poll();
+    await this.#device.poll();
     await this.#host.poll();
-  }
-
-  /** What the device and its routes are to have. */
-  #mtu(): DeviceMtu {
-    const { mtu } = this.#config.interface;
-    return mtu === "auto" ? this.#mtus.wanted() : { mtu, routeMtus: new Map() };
-  }
-
-  #setMtu(mtu: DeviceMtu): void {
-    this.#watch
-      ?.change(async () => (await this.#network?.setMtu(mtu)) ?? [])
-      .catch((error: unknown) => this.#log.warn(`setting the MTU: ${messageOf(error)}`));
   }
 
   async #summarizeDrops(): Promise<void> {
@@ -382,7 +383,7 @@ export class ControlSide {
     this.#reports.event(event);
     this.#strangers.event(event, this.#environment.nowMs());
     this.#environment.observer.event(event);
-    this.#mtus.event(event);
+    this.#device.event(event);
     if (event.kind === "unanswered" || event.kind === "dead") this.#resolver.refresh(event.peer);
   }
 
@@ -393,6 +394,6 @@ export class ControlSide {
 
   #logStart(features: EngineFeatures): void {
     const offloads = offloadText(offloadState(this.#config.offload, features.offloads));
-    this.#reports.started(features, offloads, this.#mtu().mtu);
+    this.#reports.started(features, offloads, this.#device.mtu.mtu);
   }
 }

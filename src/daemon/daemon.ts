@@ -7,7 +7,9 @@
  */
 import { lookup } from "node:dns/promises";
 import { networkInterfaces } from "node:os";
+import { resolve } from "node:path";
 import type { Config } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
 import { spawnEngine } from "../engine/spawn.ts";
 import { loadNative } from "../io/native.ts";
 import { createLog, type Log } from "../log.ts";
@@ -46,7 +48,11 @@ export const HARD_LIMIT_MS = 900;
  */
 export async function runDaemon(config: Config, isReplacing: boolean): Promise<number> {
   const log = createLog(config.log);
-  const exit = listenForExit(log, process);
+  const running: { side?: ControlSide } = {};
+  const exit = listenForExit(log, process, () => {
+    if (running.side !== undefined) running.side.reloadBySignal();
+    else log.warn("not reloaded: the tunnel is still starting");
+  });
   try {
     closeDebugger(log);
     process.umask(0o077);
@@ -58,8 +64,8 @@ export async function runDaemon(config: Config, isReplacing: boolean): Promise<n
     prepareRuntimeDir(runtimeDir());
     const predecessor = isReplacing ? await runningDaemon(config, log) : undefined;
     const environment = controlEnvironment(config, log, { mayManage, predecessor, manager });
-    const side = new ControlSide(config, log, environment);
-    return await supervise(side, exit, log);
+    running.side = new ControlSide(config, log, environment);
+    return await supervise(running.side, exit, log);
   } catch (error) {
     return reportFailure(error, log);
   } finally {
@@ -135,6 +141,7 @@ function controlEnvironment(
   const native = loadNative();
   const { name, stateDir, mtu } = config.interface;
   const isMtuWanted = mtu !== "auto";
+  const file = resolve(config.file);
   return {
     spawn: spawnEngine,
     runProcess,
@@ -157,6 +164,7 @@ function controlEnvironment(
         run: (command, variables, timeoutMs) => runHook(command, variables, timeoutMs, startTimer),
       }),
     ]),
+    loadConfig: () => loadConfig(file),
     loadNodeId,
     journal: new Journal(stateDir, name),
     sysctl: KERNEL_SYSCTL,

@@ -19,6 +19,7 @@ import type {
   EngineCounters,
   EngineFeatures,
   Inherited,
+  KeyedPeer,
   LastEndpoint,
   PacketLine,
   PingOutcome,
@@ -164,6 +165,13 @@ export class EngineLink {
     this.#post({ kind: "rekey", peer });
   }
 
+  /** The fingerprints of each peer's keys. Takes the keys. */
+  async nameKeys(peers: readonly KeyedPeer[]): Promise<readonly (readonly string[])[]> {
+    const report = await this.#ask((id) => ({ kind: "name-keys", id, peers }));
+    if (report.kind !== "key-names") throw unexpected(report);
+    return report.names;
+  }
+
   /** Applies a configuration's changes, all at once; why none was applied, or undefined. Takes the keys in them. */
   async reconfigure(request: Reconfiguration): Promise<string | undefined> {
     const report = await this.#ask((id) => ({ kind: "reconfigure", id, ...request }));
@@ -223,6 +231,7 @@ export class EngineLink {
       case "pong":
       case "probed":
       case "speed":
+      case "key-names":
         this.#settle(report.id, report);
         break;
       case "events":

@@ -47,7 +47,8 @@ export function engineStart(config: Config, context: StartContext): EngineStart 
   };
 }
 
-function mtuOptions(
+/** The MTU as the engine takes it; `linkMtu`: bytes. */
+export function mtuOptions(
   { mtu, mtuProbeSeconds }: Config["interface"],
   linkMtu: number,
 ): Pick<EngineStart["tun"], "mtu" | "pathMtu"> {
@@ -58,7 +59,11 @@ function mtuOptions(
   };
 }
 
-function peerOptions(peer: PeerConfig, { zoneIndex, endpoints }: StartContext): PeerOptions {
+/** A peer as the engine takes it, with copies of its keys; host names have no address yet. */
+export function peerOptions(
+  peer: PeerConfig,
+  { zoneIndex, endpoints }: Pick<StartContext, "zoneIndex" | "endpoints">,
+): PeerOptions {
   const literals = peer.endpoints.flatMap((one) => literalEndpoint(one, zoneIndex) ?? []);
   return {
     name: peer.name,

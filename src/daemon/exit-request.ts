@@ -25,8 +25,8 @@ export interface ExitRequest {
   readonly release: () => void;
 }
 
-/** Listens for reasons to end. */
-export function listenForExit(log: Log, target: ProcessEvents): ExitRequest {
+/** Listens for reasons to end; `reload` is called where the configuration is to be read anew. */
+export function listenForExit(log: Log, target: ProcessEvents, reload: () => void): ExitRequest {
   let resolve: (code: number) => void = () => undefined;
   const requested = new Promise<number>((onResolve) => {
     resolve = onResolve;
@@ -54,8 +54,10 @@ export function listenForExit(log: Log, target: ProcessEvents): ExitRequest {
       SIGTERM: terminate,
       SIGINT: terminate,
       SIGQUIT: terminate,
-      SIGHUP: () =>
-        log.info("SIGHUP: the configuration is read at start only; restart to apply it"),
+      SIGHUP: () => {
+        log.info("SIGHUP: reading the configuration anew");
+        reload();
+      },
       SIGUSR1: () => log.debug("SIGUSR1 is ignored"),
       SIGUSR2: () => log.info("SIGUSR2 is ignored"),
       uncaughtException: crash,

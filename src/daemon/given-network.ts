@@ -14,7 +14,7 @@ import { addressText, type Lack, lackOf, type NetworkPlanInput } from "./network
 /** What the control side asks of a device's network. */
 export type DeviceNetwork = Pick<
   Network,
-  "before" | "up" | "adopt" | "setMtu" | "lack" | "repair" | "down"
+  "before" | "up" | "adopt" | "change" | "setMtu" | "lack" | "repair" | "down"
 >;
 
 /** What a given device is compared with, and how it is looked at. */
@@ -31,11 +31,13 @@ const CANNOT = "needs CAP_NET_ADMIN";
 /** A device as it was given. */
 export class GivenNetwork implements DeviceNetwork {
   readonly #setting: GivenSetting;
+  #wanted: NetworkPlanInput;
   /** What it lacked at the start, as texts: that has been said. */
   #lacked: ReadonlySet<string> = new Set();
 
   constructor(setting: GivenSetting) {
     this.#setting = setting;
+    this.#wanted = setting.wanted;
   }
 
   /** Whatever it was, it is not this daemon's to put back. */
@@ -48,10 +50,17 @@ export class GivenNetwork implements DeviceNetwork {
     return [];
   }
 
+  /** Whoever made the device gives it what another configuration wants; what it lacks is said. */
+  async change(wanted: Partial<NetworkPlanInput>): Promise<void> {
+    this.#wanted = { ...this.#wanted, ...wanted };
+    await this.up();
+  }
+
   /** Says in one line what the device lacks. */
   async up(): Promise<void> {
-    const { wanted, look, log } = this.#setting;
-    const state = await look(wanted.device);
+    const { look, log } = this.#setting;
+    const { device } = this.#wanted;
+    const state = await look(device);
     if (state === undefined) return;
     const lack = this.#lackOf(state);
     const texts = lackTexts(lack);
@@ -59,7 +68,7 @@ export class GivenNetwork implements DeviceNetwork {
     const missing = [...(state.isUp ? [] : ["is down"]), ...texts];
     if (missing.length === 0) return;
     log.warn(
-      `${wanted.device} is not as configured, and this daemon may not change it (${CANNOT}): ${missing.join(", ")}`,
+      `${device} is not as configured, and this daemon may not change it (${CANNOT}): ${missing.join(", ")}`,
     );
   }
 
@@ -87,9 +96,8 @@ export class GivenNetwork implements DeviceNetwork {
   }
 
   #lackOf(state: DeviceState): Lack {
-    const { wanted, isMtuWanted } = this.#setting;
-    const lack = lackOf(wanted, state);
-    return isMtuWanted ? lack : { ...lack, mtu: undefined };
+    const lack = lackOf(this.#wanted, state);
+    return this.#setting.isMtuWanted ? lack : { ...lack, mtu: undefined };
   }
 }
 

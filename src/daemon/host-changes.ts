@@ -6,9 +6,9 @@
  * back. What stands in the way is found before anything is changed (route-choice.ts). The trap: a stop may
  * come while changes are made; `down` waits for the one under way.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Config } from "../config/config.ts";
 import { defaultFamilies, wantsFirewall } from "../config/default-families.ts";
-import { formatAddress } from "../core/prefix.ts";
 import { SECOND_MS } from "../core/time.ts";
 import type { Log } from "../log.ts";
 import { type DefaultRoute, defaultRouteLack, defaultRouteUp } from "./default-route.ts";
@@ -18,7 +18,8 @@ import { type FirewallPlan, hasFirewall, setFirewall } from "./firewall.ts";
 import { undoChanges } from "./host-undo.ts";
 import { familyFlag, type RunProcess, runIpBatch, runIpBatchForced } from "./ip-command.ts";
 import type { HostChange, Journal } from "./journal.ts";
-import { type Interfaces, withoutZone } from "./own-addresses.ts";
+import type { Interfaces } from "./own-addresses.ts";
+import { protectedAddresses } from "./protected-addresses.ts";
 import { RepairPace } from "./repair-pace.ts";
 import { chooseMark, planRoutes, type RouteWish } from "./route-choice.ts";
 import { type Routing, readPlaced } from "./routing-rules.ts";
@@ -45,7 +46,8 @@ export interface HostSetting {
 /** The host's part of one tunnel. */
 export class HostChanges {
   readonly #setting: HostSetting;
-  readonly #wish: RouteWish;
+  #config: HostSetting["config"];
+  #wish: RouteWish;
   readonly #pace: RepairPace;
   #mark: number;
   #remembered: number | undefined;
@@ -62,9 +64,9 @@ export class HostChanges {
 
   constructor(setting: HostSetting) {
     this.#setting = setting;
-    const { name: device, fwmark } = setting.config.interface;
-    this.#wish = { device, families: defaultFamilies(setting.config), fwmark };
-    this.#mark = fwmark;
+    this.#config = setting.config;
+    this.#wish = wishOf(setting.config);
+    this.#mark = this.#wish.fwmark;
     this.#pace = new RepairPace(setting.nowMs);
   }
 
@@ -81,7 +83,7 @@ export class HostChanges {
         log.debug(`${journal.path} is of another ${state.where}: nothing to undo here`);
         return await journal.keep([]);
       case "alive":
-        if (this.#wish.families.length === 0 && !wantsFirewall(this.#setting.config)) return;
+        if (this.#wish.families.length === 0 && !wantsFirewall(this.#config)) return;
         throw new DaemonError(
           `already running: process ${state.pid} keeps ${journal.path}; end it, or set another interface.state_dir`,
         );
@@ -123,7 +125,7 @@ export class HostChanges {
       case "src-valid-mark":
         return families.includes(4);
       case "firewall":
-        return families.length > 0 || wantsFirewall(this.#setting.config);
+        return families.length > 0 || wantsFirewall(this.#config);
       default:
         return change satisfies never;
     }
@@ -141,6 +143,33 @@ export class HostChanges {
   async up(port: number): Promise<void> {
     if (this.#isClosed) return;
     this.#making = this.#make(port);
+    await this.#making;
+  }
+
+  /** Mark of the outer datagrams. */
+  get mark(): number {
+    return this.#mark;
+  }
+
+  /** The mark that another configuration needs; throws a DaemonError where its default routes cannot be had. */
+  async prepareChange(config: HostSetting["config"]): Promise<number> {
+    const wish = wishOf(config);
+    if (wish.families.length === 0) return wish.fwmark;
+    if (this.#wish.families.length > 0) return this.#mark;
+    return await chooseMark(wish, this.#remembered, this.#setting.runProcess);
+  }
+
+  /**
+   * Makes what another configuration wants of what was made, with the mark from `prepareChange`. After a failure the
+   * configuration before can be made in the same way.
+   */
+  async change(config: HostSetting["config"], mark: number, port: number): Promise<void> {
+    await Promise.allSettled([this.#making, this.#looking]);
+    if (this.#isClosed) return;
+    this.#config = config;
+    this.#wish = wishOf(config);
+    this.#mark = mark;
+    this.#making = this.#makeChange(port);
     await this.#making;
   }
 
@@ -190,21 +219,33 @@ export class HostChanges {
   async #make(port: number): Promise<void> {
     await this.#keepAdopted();
     const { runProcess, log } = this.#setting;
-    const isRouted = this.#wish.families.length > 0;
-    const families = this.#wish.families.filter((one) => !this.#isRouted(one));
-    const wish = { ...this.#wish, families };
-    const routes = families.length > 0 ? await planRoutes(wish, this.#mark, runProcess) : [];
-    for (const family of families) {
+    const { families } = this.#wish;
+    const missing = families.filter((family) => !this.#routes.some((one) => one.family === family));
+    const wish = { ...this.#wish, families: missing };
+    const routes = missing.length > 0 ? await planRoutes(wish, this.#mark, runProcess) : [];
+    for (const family of missing) {
       if (routes.some((route) => route.family === family)) continue;
       log.warn(`this host has no IPv${family}: no default route for it`);
     }
-    await this.#protect(isRouted ? { port, mark: this.#mark } : undefined);
+    await this.#protect(families.length > 0 ? { port, mark: this.#mark } : undefined);
     if (families.includes(4)) await this.#setSwitch();
     for (const route of routes) await this.#setRoute(route);
   }
 
-  #isRouted(family: 4 | 6): boolean {
-    return this.#routes.some((route) => route.family === family);
+  /** What nobody wants any more goes first. */
+  async #makeChange(port: number): Promise<void> {
+    this.#routes = this.#routes.filter(({ family }) => this.#wish.families.includes(family));
+    await this.#undoWhere((change) => change.kind !== "firewall" && !this.#isWanted(change));
+    await this.#make(port);
+  }
+
+  async #undoWhere(isUnwanted: (change: HostChange) => boolean): Promise<void> {
+    const { journal, runProcess, sysctl, log } = this.#setting;
+    const changes = journal.changes.filter(isUnwanted);
+    if (changes.length === 0) return;
+    const { left, complaints } = await undoChanges(changes, this.#wish.device, runProcess, sysctl);
+    await journal.keep(journal.changes.filter((one) => !isUnwanted(one) || left.includes(one)));
+    for (const line of complaints) log.warn(`undoing: ${line}`);
   }
 
   async #setRoute(route: DefaultRoute): Promise<void> {
@@ -227,23 +268,31 @@ export class HostChanges {
   }
 
   async #protect(socket: FirewallPlan["socket"]): Promise<void> {
-    const { journal, runProcess, log } = this.#setting;
+    const { journal, runProcess, interfaces, log } = this.#setting;
     const device = this.#wish.device;
-    const addresses = wantsFirewall(this.#setting.config)
-      ? this.#protectedAddresses()
+    const addresses = wantsFirewall(this.#config)
+      ? protectedAddresses(this.#config.interface.addresses, device, interfaces(), log)
       : { 4: [], 6: [] };
     const isEmpty = addresses[4].length + addresses[6].length === 0;
-    if (this.#isClosed || (isEmpty && socket === undefined)) return;
+    if (this.#isClosed) return;
+    if (isEmpty && socket === undefined) {
+      const hadOne = this.#firewall !== undefined;
+      this.#firewall = undefined;
+      this.#firewallState = "off";
+      if (hadOne) await this.#undoWhere(({ kind }) => kind === "firewall");
+      return;
+    }
     const plan: FirewallPlan = { device, addresses, socket };
-    const isRecorded = journal.changes.some(({ kind }) => kind === "firewall");
-    if (!isRecorded) await journal.record({ kind: "firewall" });
+    if (isDeepStrictEqual(plan, this.#firewall)) return;
+    const isFirst = !journal.changes.some(({ kind }) => kind === "firewall");
+    if (isFirst) await journal.record({ kind: "firewall" });
     const fault = await setFirewall(plan, runProcess);
     if (fault === undefined) {
       this.#firewall = plan;
       this.#firewallState = isEmpty ? "off" : "on";
       return;
     }
-    await this.#unrecord("firewall");
+    if (isFirst) await this.#unrecord("firewall");
     if (!isEmpty) this.#firewallState = "failed";
     log.warn(`no firewall (${fault}): ${whatIsMissing(isEmpty, socket !== undefined)}`);
   }
@@ -251,22 +300,6 @@ export class HostChanges {
   async #unrecord(kind: HostChange["kind"]): Promise<void> {
     const { journal } = this.#setting;
     await journal.keep(journal.changes.filter((change) => change.kind !== kind));
-  }
-
-  /** Inner addresses that only the tunnel has: others are asked for by other devices. */
-  #protectedAddresses(): { readonly 4: readonly string[]; readonly 6: readonly string[] } {
-    const { config, interfaces, log } = this.#setting;
-    const others = addressesElsewhere(interfaces(), this.#wish.device);
-    const protectable = config.interface.addresses.filter(({ bytes }) => {
-      const text = formatAddress(bytes);
-      const owner = others.get(text);
-      if (owner === undefined) return !isLinkLocal(bytes);
-      log.warn(`${text} is an address of ${owner} too: packets to it from elsewhere are let in`);
-      return false;
-    });
-    const of = (family: 4 | 6) =>
-      protectable.filter((one) => one.family === family).map(({ bytes }) => formatAddress(bytes));
-    return { 4: of(4), 6: of(6) };
   }
 
   async #lookOnce(): Promise<void> {
@@ -326,6 +359,11 @@ export class HostChanges {
   }
 }
 
+function wishOf(config: HostSetting["config"]): RouteWish {
+  const { name: device, fwmark } = config.interface;
+  return { device, families: defaultFamilies(config), fwmark };
+}
+
 interface Lack {
   readonly family: 4 | 6;
   readonly commands: readonly (readonly string[])[];
@@ -339,19 +377,4 @@ function whatIsMissing(isUnguarded: boolean, isRouted: boolean): string {
   const forged = "forged packets to the inner addresses are let in";
   const strict = "where rp_filter is 1 the peers' datagrams are dropped";
   return [...(isUnguarded ? [] : [forged]), ...(isRouted ? [strict] : [])].join(", and ");
-}
-
-/** Each address of other devices, with the device's name. */
-function addressesElsewhere(interfaces: Interfaces, device: string): ReadonlyMap<string, string> {
-  const others = Object.entries(interfaces).filter(([name]) => name !== device);
-  return new Map(
-    others.flatMap(([name, infos = []]) =>
-      infos.map(({ address }) => [withoutZone(address), name] as const),
-    ),
-  );
-}
-
-/** fe80::/10, which every device may have (RFC 4291 §2.5.6). */
-function isLinkLocal(bytes: Uint8Array): boolean {
-  return bytes.length === 16 && bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80;
 }

@@ -44,6 +44,11 @@ export class LinkWatch {
     return this.#own;
   }
 
+  /** The links as they were last seen. */
+  get own(): OwnLinks {
+    return this.#own;
+  }
+
   /** Watches, with the news of `device`, until `repeats` ends. */
   start(device: string, repeats: Repeats): void {
     const gate = new NewsGate(this.#setting, ({ isOther }) => {

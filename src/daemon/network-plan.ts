@@ -113,6 +113,52 @@ export function planMtu(before: NetworkPlanInput, after: NetworkPlanInput): read
   ];
 }
 
+/**
+ * The commands that make what another configuration wants of what one has made, for a device that was in state
+ * `start` before both. New addresses come before old ones go, because the kernel takes a device's routes along with
+ * its last address; those that stay are said once more, because it takes addresses along with the first of their network.
+ */
+export function planChange(
+  before: NetworkPlanInput,
+  after: NetworkPlanInput,
+  start: DeviceState | undefined,
+): readonly IpCommand[] {
+  const { device } = after;
+  const isOurs = (one: InterfaceAddress) => start?.addresses.includes(addressText(one)) !== true;
+  const [goneAddresses, newAddresses] = apart(before.addresses, after.addresses, addressText);
+  const [goneRoutes, newRoutes] = apart(routesToAdd(before), routesToAdd(after), formatPrefix);
+  const kept = routesToAdd(after).filter((one) => !newRoutes.includes(one));
+  const theirs = start?.routes ?? [];
+  const gone = goneAddresses.filter(isOurs);
+  return [
+    ...planMtu({ ...before, routes: kept }, { ...after, routes: kept }),
+    ...newAddresses.map((one) => addressCommand("replace", one, device)),
+    ...goneRoutes
+      .filter((one) => !theirs.includes(formatPrefix(one)))
+      .map((one) => routeCommand("del", one, before)),
+    ...gone.map((one) => addressCommand("del", one, device)),
+    ...(gone.length > 0 ? after.addresses : []).map((one) =>
+      addressCommand("replace", one, device),
+    ),
+    ...newRoutes
+      .filter((one) => !theirs.includes(formatPrefix(one)))
+      .map((one) => routeCommand("add", one, after)),
+  ];
+}
+
+/** What only the first list has, and what only the second has. */
+function apart<T>(
+  first: readonly T[],
+  second: readonly T[],
+  text: (one: T) => string,
+): readonly [readonly T[], readonly T[]] {
+  const only = (some: readonly T[], others: readonly T[]) => {
+    const texts = new Set(others.map(text));
+    return some.filter((one) => !texts.has(text(one)));
+  };
+  return [only(first, second), only(second, first)];
+}
+
 /** "10.0.0.1/24". */
 export function addressText(address: InterfaceAddress): string {
   return `${formatAddress(address.bytes)}/${address.prefixLength}`;

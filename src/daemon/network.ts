@@ -11,6 +11,7 @@ import {
   type Lack,
   lackOf,
   type NetworkPlanInput,
+  planChange,
   planMtu,
   planNetwork,
   planRepair,
@@ -68,6 +69,20 @@ export class Network {
     this.#input = { ...before, ...wanted };
     if (!this.#isUp) return [];
     return runIpBatchForced(planMtu(before, this.#input), this.#run);
+  }
+
+  /** Makes what another configuration wants; where a command fails, puts back what was, and throws a DaemonError that names it. */
+  async change(wanted: Partial<NetworkPlanInput>): Promise<void> {
+    const before = this.#input;
+    const after = { ...before, ...wanted };
+    this.#input = after;
+    try {
+      await runIpBatch(planChange(before, after, this.#before), this.#run);
+    } catch (error) {
+      this.#input = before;
+      await runIpBatchForced(planChange(after, before, this.#before), this.#run);
+      throw error;
+    }
   }
 
   /** What the device in this state lacks. */

@@ -77,13 +77,9 @@ export class Notifier implements Observer {
     if (kind === "session" || kind === "down" || kind === "lost") this.#statusChanged();
   }
 
-  /** The configuration is read again; `reloaded` ends that. */
-  reloading(): void {
-    this.#send(`RELOADING=1\nMONOTONIC_USEC=${this.#setting.monotonicMicros()}`);
-  }
-
-  reloaded(): void {
-    this.#send("READY=1");
+  reloading(isUnderWay: boolean): void {
+    const since = `RELOADING=1\nMONOTONIC_USEC=${this.#setting.monotonicMicros()}`;
+    this.#send(isUnderWay ? since : "READY=1");
   }
 
   /** The tunnel ends: nothing is sent after that. */

@@ -25,6 +25,8 @@ export interface ObservedEngine {
 export interface Observer {
   ready(tunnel: ReadyTunnel): void;
   event(event: TunnelEvent): void;
+  /** The configuration is read anew, or has been, whatever came of it. */
+  reloading?(isUnderWay: boolean): void;
   /**
    * The tunnel ends, or goes on in another process; undefined where nothing has to be waited for, else resolves in
    * bounded time.
@@ -40,6 +42,9 @@ export function together(observers: readonly Observer[]): Observer {
     },
     event: (event) => {
       for (const one of observers) one.event(event);
+    },
+    reloading: (isUnderWay) => {
+      for (const one of observers) one.reloading?.(isUnderWay);
     },
     stopping: (isHandedOver) => {
       const waits = observers.map((one) => one.stopping(isHandedOver)).filter(isWait);

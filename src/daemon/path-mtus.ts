@@ -23,7 +23,7 @@ export interface RoutedPeer {
 
 /** What is known of every path. */
 export class PathMtus {
-  readonly #peers: readonly RoutedPeer[];
+  #peers: readonly RoutedPeer[];
   readonly #mtus = new Map<string, number>();
   readonly #startTimer: StartTimer;
   readonly #changed: (mtu: DeviceMtu) => void;
@@ -50,6 +50,16 @@ export class PathMtus {
       this.#cancel = undefined;
       this.#changed(this.wanted());
     });
+  }
+
+  /** Other peers, or prefixes of them; `isKept`: what is known of the paths of those that stay still holds. */
+  setPeers(peers: readonly RoutedPeer[], isKept: boolean): void {
+    this.#peers = peers;
+    for (const name of this.#mtus.keys()) {
+      // Sites of a group are no peers of the configuration: "group/site".
+      const entry = name.split("/", 1)[0] ?? name;
+      if (!isKept || !this.#isConfigured(entry)) this.#mtus.delete(name);
+    }
   }
 
   /** Nothing is told any more. */

@@ -107,6 +107,14 @@ export class Resolver {
     for (const state of namesOf(peer)) void this.#resolve(state);
   }
 
+  /** Nobody asks for the peer's names any more. */
+  remove(name: string): void {
+    const peer = this.#peers.get(name);
+    for (const state of namesOf(peer)) state.cancelNext?.();
+    peer?.settle();
+    this.#peers.delete(name);
+  }
+
   /** The peer does not answer: asks for its names again, unless that has just been done or is under way. */
   refresh(name: string): void {
     for (const state of namesOf(this.#peers.get(name))) {
@@ -135,7 +143,8 @@ export class Resolver {
     state.isLookingUp = true;
     const answer = await this.#lookUp(state.place);
     state.isLookingUp = false;
-    if (this.#isClosed) return;
+    // Also where the peer is gone, or has other endpoints meanwhile.
+    if (this.#isClosed || this.#peers.get(state.peer.name) !== state.peer) return;
     state.hasFailed = typeof answer === "string";
     if (typeof answer === "string") this.#retryLater(state, answer);
     else this.#accept(state, answer);

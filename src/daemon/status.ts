@@ -131,6 +131,8 @@ export interface StatusDocument {
     readonly listenPort: number;
     readonly isLinkUp: boolean;
   } & HostStatus;
+  /** Seconds left to confirm the configuration before the one before comes back; null: nothing waits for that. */
+  readonly confirmSecondsLeft: number | null;
   readonly features: Omit<EngineFeatures, "tunName" | "udpPort" | "descriptors"> & OffloadState;
   readonly peers: readonly PeerStatus[];
   readonly sessions: number;
@@ -175,6 +177,7 @@ export interface StatusInput {
   readonly link: LinkState;
   readonly host: HostStatus;
   readonly strangers: readonly StrangerStatus[];
+  readonly confirmSecondsLeft?: number | undefined;
   readonly snapshot: TunnelSnapshot;
   readonly counters: EngineCounters;
   readonly rates: (peer: string) => Rates | undefined;
@@ -197,6 +200,7 @@ export function statusDocument(input: StatusInput): StatusDocument {
       isLinkUp: input.link.isUp,
       ...input.host,
     },
+    confirmSecondsLeft: input.confirmSecondsLeft ?? null,
     features: { ...offered, ...offloadState(config.offload, features.offloads) },
     peers: snapshot.peers.map((peer) => peerStatus(peer, input)),
     sessions: snapshot.sessions,

@@ -3,9 +3,10 @@
  *
  * Nothing here fails: what a change needs was checked by whoever made it.
  */
+import { keyBytes } from "../core/keys.ts";
 import type { Instant } from "../core/time.ts";
 import type { Tunnel } from "../core/tunnel.ts";
-import type { Change } from "./messages.ts";
+import type { Change, KeyedPeer } from "./messages.ts";
 import type { UdpPort } from "./ports.ts";
 
 /** The part of the core that a configuration reaches. */
@@ -29,6 +30,18 @@ export interface ChangeTargets {
   readonly tunnel: ChangedTunnel;
   readonly udp: Pick<UdpPort, "bindDevice">;
   readonly setTracing: (isTracing: boolean) => void;
+}
+
+/** The names of peers' keys, as they are reported; the keys are overwritten. */
+export function nameKeys(
+  tunnel: Pick<Tunnel, "fingerprintOf">,
+  peers: readonly KeyedPeer[],
+): { readonly kind: "key-names"; readonly names: readonly (readonly string[])[] } {
+  const names = peers.map(({ kind, keys }) =>
+    keyBytes(keys).map((key) => tunnel.fingerprintOf(key, kind)),
+  );
+  for (const key of keyBytes(peers.flatMap(({ keys }) => keys))) key.fill(0);
+  return { kind: "key-names", names };
 }
 
 /** Applies the change. */

@@ -10,14 +10,14 @@
 
 import { keyBytes } from "../core/keys.ts";
 import type { Instant } from "../core/time.ts";
-import type { Tunnel } from "../core/tunnel.ts";
 import { datagramsInBatch, packetsInBatch } from "./batch-counts.ts";
-import { applyChange, type ChangedTunnel, type ChangeTargets } from "./change.ts";
+import { applyChange, type ChangeTargets, nameKeys } from "./change.ts";
+import type { EngineTunnel } from "./engine-tunnel.ts";
 import { takeEvents } from "./events.ts";
 import { type Change, type Command, type EngineCounters, keysOf, type Report } from "./messages.ts";
 import { PacketTrace } from "./packet-trace.ts";
 import type { EngineIo } from "./ports.ts";
-import { order, type ProbingCommand, type ProbingTunnel, probeAnswers } from "./probing.ts";
+import { order, type ProbingCommand, probeAnswers } from "./probing.ts";
 import { WatchGuard } from "./watch-guard.ts";
 
 /** Which descriptors a turn serves. */
@@ -25,30 +25,6 @@ export const READY = { NONE: 0, UDP: 1, TUN: 2 } as const;
 
 /** Batches of each direction in one turn, so that neither direction nor a message waits for the other. */
 export const BATCHES_PER_TURN = 2;
-
-/** The core as the loop uses it. */
-export type EngineTunnel = ChangedTunnel &
-  ProbingTunnel &
-  Pick<
-    Tunnel,
-    | "buffers"
-    | "setWallClock"
-    | "handleDatagrams"
-    | "handlePackets"
-    | "handleTimeout"
-    | "nextTimeout"
-    | "pollTransmit"
-    | "pollEvent"
-    | "keepKeys"
-    | "wipeKeys"
-    | "rekey"
-    | "close"
-    | "closeNodes"
-    | "wipe"
-    | "snapshot"
-    | "sample"
-    | "countDrop"
-  >;
 
 /** What the loop reports by itself; `ready` and other failures are the worker's to send. */
 export type EngineReport = Exclude<Report, { readonly kind: "ready" | "loaded" }>;
@@ -146,6 +122,9 @@ export class Engine {
       case "probe":
       case "speed":
         this.#probe(command);
+        break;
+      case "name-keys":
+        this.#report({ ...nameKeys(this.#tunnel, command.peers), id: command.id });
         break;
       case "snapshot":
         this.#reportSnapshot(command.id);

@@ -11,6 +11,7 @@ import type {
   KeySource,
   LimitOptions,
   PathMtuOptions,
+  PeerKind,
   PeerOptions,
   PeerUpdate,
   PingAnswer,
@@ -82,6 +83,9 @@ export interface OffloadWish {
   readonly gro: boolean;
 }
 
+/** Keys whose names are asked for, and what they are keys of. */
+export type KeyedPeer = Pick<PeerOptions, "keys"> & { readonly kind: PeerKind };
+
 /** One difference to apply. */
 export type Change =
   | { readonly kind: "add-peer"; readonly peer: PeerOptions }
@@ -127,6 +131,8 @@ export type Command =
       readonly changes: readonly Change[];
       readonly keys: "keep" | "wipe";
     }
+  /** Which names these keys have: answered by `key-names`. */
+  | { readonly kind: "name-keys"; readonly id: number; readonly peers: readonly KeyedPeer[] }
   | { readonly kind: "snapshot"; readonly id: number }
   | { readonly kind: "sample"; readonly id: number }
   | { readonly kind: "trace"; readonly id: number }
@@ -259,6 +265,12 @@ export type Report =
       readonly kind: "speed";
       readonly id: number;
       readonly speed: SpeedSnapshot | SpeedRefusal | undefined;
+    }
+  /** Fingerprints of each peer's keys, in the order of the question. */
+  | {
+      readonly kind: "key-names";
+      readonly id: number;
+      readonly names: readonly (readonly string[])[];
     }
   | { readonly kind: "stopped" }
   /** The engine cannot go on; keys are wiped. One line, no secrets. `detail` is for debug level. */

@@ -86,5 +86,6 @@ export function keyBuffers(keys: readonly KeySource[]): ArrayBuffer[] {
 }
 
 function keysIn(command: Command): readonly KeySource[] {
+  if (command.kind === "name-keys") return command.peers.flatMap(({ keys }) => keys);
   return command.kind === "reconfigure" ? keysOf(command.changes) : [];
 }

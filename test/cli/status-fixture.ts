@@ -114,6 +114,7 @@ export function statusDocument(
       offloadsOff: [],
       offloadsMissing: [],
     },
+    confirmSecondsLeft: null,
     peers,
     sessions: 1,
     drops: dropCounters(),

@@ -290,6 +290,7 @@ function resources() {
       ...{ engine: notAsked, host: notAsked, send: notAsked, errnoName: notAsked },
       ...{ leaveSocket: notAsked, startTimer: notAsked, log: memoryLog() },
     }),
+    reloader: () => undefined,
     probing: new Probing(notAsked, { startTimer, nowMs: () => 0, cpuMs: () => 0 }),
     startTimer,
     nowMs: () => 0,

@@ -85,7 +85,12 @@ export function setUp(options: Options = {}) {
     validMark: string;
     /** Brings news while somebody listens. */
     tell: ((news: News) => void) | undefined;
-  } = { interfaces: UP, state: WHOLE, validMark: "0", tell: undefined };
+    /** What the configuration's file holds, or why it cannot be read. */
+    file: Config | Error;
+  } = {
+    ...{ interfaces: UP, state: WHOLE, validMark: "0", tell: undefined },
+    file: structuredClone(options.config ?? config()),
+  };
   const kept: { endpoints: readonly LastEndpoint[] } = { endpoints: options.endpoints ?? [] };
   const answerIp = options.ip ?? ((args) => ({ exitCode: args[0] === "-j" ? 1 : 0 }));
   const runProcess: RunProcess = async (_file, args, input) => {
@@ -134,6 +139,10 @@ export function setUp(options: Options = {}) {
         return () => {
           world.tell = undefined;
         };
+      },
+      loadConfig: () => {
+        if (world.file instanceof Error) throw world.file;
+        return structuredClone(world.file);
       },
       loadNodeId: async () => {
         options.stopAt?.("node id");

@@ -29,6 +29,17 @@ describe("a signal", () => {
     ]);
   });
 
+  it("SIGHUP has the configuration read anew, each time", async () => {
+    const { process, log, reloads } = setUp();
+
+    process.emit("SIGHUP", "SIGHUP");
+    process.emit("SIGHUP", "SIGHUP");
+
+    expect(reloads).toEqual(["reload", "reload"]);
+    expect(log.lines[0]).toBe("info SIGHUP: reading the configuration anew");
+    expect(process.exits).toEqual([]);
+  });
+
   it.each(["SIGHUP", "SIGUSR1", "SIGUSR2"])("%s is logged and ends nothing", async (signal) => {
     const { process, request, log } = setUp();
 
@@ -110,7 +121,7 @@ it("a signal has a listener at every moment, or it would end the process", () =>
   const counts: number[] = [];
   process.on("removeListener", () => counts.push(process.listenerCount("SIGTERM")));
 
-  const request = listenForExit(memoryLog(), process);
+  const request = listenForExit(memoryLog(), process, () => undefined);
   request.release();
 
   expect(counts.length).toBeGreaterThan(1);
@@ -129,5 +140,9 @@ function setUp() {
   const earlier: unknown[] = [];
   process.on("uncaughtException", (error) => earlier.push(error));
   const log = memoryLog();
-  return { process, log, earlier, request: listenForExit(log, process) };
+  const reloads: string[] = [];
+  return {
+    ...{ process, log, earlier, reloads },
+    request: listenForExit(log, process, () => reloads.push("reload")),
+  };
 }

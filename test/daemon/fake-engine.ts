@@ -1,4 +1,5 @@
 /** An engine's port that a test plays: it sees the commands and gives the reports. */
+import { keyBytes } from "../../src/core/keys.ts";
 import type { SpeedRefusal, SpeedSnapshot, TunnelSample } from "../../src/core/options.ts";
 import type { Command, EngineStart, Report } from "../../src/engine/messages.ts";
 import type { EnginePort, EnginePortListener } from "../../src/engine/spawn.ts";
@@ -55,6 +56,11 @@ export class FakeEngine implements EnginePort {
       const isRefused = typeof order !== "string" && order.peer !== "b";
       const speed = isRefused ? "no-peer" : (this.refusal ?? this.speed);
       this.report({ kind: "speed", id, speed });
+    } else if (command.kind === "name-keys") {
+      const names = command.peers.map(({ keys }) =>
+        keyBytes(keys).map((key) => `000000${(key[0] ?? 0).toString(16).padStart(2, "0")}`),
+      );
+      this.report({ kind: "key-names", id: command.id, names });
     } else if (command.kind === "reconfigure") {
       const fault = this.refusals.shift();
       this.report({ kind: "reconfigured", id: command.id, fault });

@@ -30,6 +30,85 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
+describe("another configuration", () => {
+  const wanting = (allowed: readonly string[], changes: Partial<Config["interface"]> = {}) =>
+    config({
+      interface: { stateDir: directory, ...changes },
+      peers: [peerConfig({ allowedIps: allowed.map(prefix) })],
+    });
+
+  async function change(rig: ReturnType<typeof setUp>, to: Config): Promise<number> {
+    const mark = await rig.changes.prepareChange(to);
+    await rig.changes.change(to, mark, PORT);
+    return mark;
+  }
+
+  it("adds and takes away the route of one family, and leaves the other alone", async () => {
+    const rig = setUp({ allowed: ["0.0.0.0/0"] });
+    const mark = await rig.start();
+    const made = rig.host.changes.length;
+    expect(await change(rig, wanting(["0.0.0.0/0", "::/0"]))).toBe(mark);
+    expect(rig.host.changes.slice(made).every((line) => line.startsWith("-6 "))).toBe(true);
+    expect(rig.changes.status().defaultRoute).toEqual({ families: ["IPv4", "IPv6"], mark });
+    await change(rig, wanting(["::/0"]));
+    expect(rig.changes.status().defaultRoute).toEqual({ families: ["IPv6"], mark });
+    expect([rig.host.families["-4"].routes, rig.world.validMark]).toEqual([[], "0"]);
+  });
+
+  it("without any leaves nothing on the host, nor in the journal", async () => {
+    const rig = setUp();
+    const before = rig.state();
+    await rig.start();
+    expect(await change(rig, wanting(["10.9.0.0/16"]))).toBe(0);
+    expect([rig.state(), await readdir(directory)]).toEqual([before, []]);
+    expect(rig.changes.status()).toEqual({ defaultRoute: null, firewall: "off" });
+    expect(rig.changes.mark).toBe(0);
+  });
+
+  it("with another address replaces the firewall's table at once, and the same keeps it", async () => {
+    const rig = setUp();
+    await rig.start();
+    const made = rig.host.changes.length;
+    await change(rig, wanting(["0.0.0.0/0", "::/0"]));
+    expect(rig.host.changes.slice(made)).toEqual([]);
+    await change(rig, wanting(["0.0.0.0/0", "::/0"], { addresses: [address("10.0.7.7/24")] }));
+    expect(rig.host.changes.slice(made)).toEqual(["nft set"]);
+    expect([...rig.host.tables.values()][0]).toContain("10.0.7.7");
+    const firewalls = rig.journal.changes.filter(({ kind }) => kind === "firewall");
+    expect(firewalls).toHaveLength(1);
+  });
+
+  it("whose table nft refuses leaves the one before, which the end takes away", async () => {
+    const rig = setUp();
+    const before = rig.state();
+    await rig.start();
+    rig.host.failures.set("nft add", "Operation not permitted");
+    await change(rig, wanting(["0.0.0.0/0", "::/0"], { addresses: [address("10.0.7.7/24")] }));
+    expect(rig.changes.status().firewall).toBe("failed");
+    rig.host.failures.clear();
+    await rig.changes.down();
+    expect(rig.state()).toBe(before);
+  });
+
+  it("that cannot be had is found before anything is changed", async () => {
+    const rig = setUp({ allowed: ["10.9.0.0/16"] });
+    await rig.start();
+    rig.host.families["-4"].routes.push({ dst: "0.0.0.0/1", dev: "tun9", table: "254" });
+    const before = rig.state();
+    await expect(rig.changes.prepareChange(wanting(["0.0.0.0/0"]))).rejects.toThrow("0.0.0.0/1");
+    expect(rig.state()).toBe(before);
+  });
+
+  it("after the end changes nothing", async () => {
+    const rig = setUp({ allowed: ["10.9.0.0/16"] });
+    await rig.start();
+    await rig.changes.down();
+    const before = rig.state();
+    await rig.changes.change(wanting(["0.0.0.0/0"]), NUMBER, PORT);
+    expect(rig.state()).toBe(before);
+  });
+});
+
 describe("the changes", () => {
   it("are made in order, and undone to the last the other way round", async () => {
     const rig = setUp();

@@ -15,6 +15,7 @@ export function memoryLog(): MemoryLog {
     warn: writer("warn"),
     info: writer("info"),
     debug: writer("debug"),
+    configure: ({ level, format }) => void lines.push(`configured ${level} ${format}`),
     close: async () => undefined,
   };
 }

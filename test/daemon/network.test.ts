@@ -37,6 +37,83 @@ describe("a device's state", () => {
   });
 });
 
+describe("another configuration of a network", () => {
+  const [OLD, NEW] = [address("10.0.0.1/24"), address("10.0.0.2/24")];
+
+  it("is made of what is there in one batch: what is new comes before what goes", async () => {
+    const ip = fakeIp();
+    const network = new Network(INPUT, undefined, ip.run);
+    await network.up();
+    const routes = [prefix("10.8.0.0/16")];
+    await network.change({ addresses: [NEW, address("fd00::1/64")], routes });
+    expect(ip.calls.at(-1)).toBe(
+      [
+        "-batch - < addr replace 10.0.0.2/24 dev iptun0",
+        "addr replace fd00::1/64 dev iptun0 nodad",
+        "route del 10.9.0.0/16 dev iptun0",
+        "addr del 10.0.0.1/24 dev iptun0",
+        "addr replace 10.0.0.2/24 dev iptun0",
+        "addr replace fd00::1/64 dev iptun0 nodad",
+        "route add 10.8.0.0/16 dev iptun0",
+      ].join(", "),
+    );
+    expect(network.lack({ isUp: true, mtu: 1420, addresses: [], routes: [] }).routes).toEqual(
+      routes,
+    );
+  });
+
+  it("changes the MTU of the device and of routes that stay, and of none that comes", async () => {
+    const ip = fakeIp();
+    const network = new Network(INPUT, undefined, ip.run);
+    await network.up();
+    const routeMtus = new Map([
+      ["10.9.0.0/16", 1400],
+      ["10.8.0.0/16", 1350],
+    ]);
+    await network.change({
+      mtu: 1300,
+      routeMtus,
+      routes: [...INPUT.routes, prefix("10.8.0.0/16")],
+    });
+    expect(ip.calls.at(-1)).toBe(
+      [
+        "-batch - < link set dev iptun0 mtu 1300",
+        "route change 10.9.0.0/16 dev iptun0 mtu 1400",
+        "route add 10.8.0.0/16 dev iptun0 mtu 1350",
+      ].join(", "),
+    );
+  });
+
+  it("leaves what an attached device had before", async () => {
+    const ip = fakeIp();
+    const before = { isUp: true, mtu: 1500, addresses: ["10.0.0.1/24"], routes: ["10.9.0.0/16"] };
+    const network = new Network(INPUT, before, ip.run);
+    await network.up();
+    const count = ip.calls.length;
+    await network.change({ addresses: [], routes: [] });
+    expect(ip.calls).toHaveLength(count);
+  });
+
+  it("that is refused puts back what was, and stays what is wanted", async () => {
+    let isRefusing = false;
+    const stderr = "RTNETLINK answers: File exists\nCommand failed -:1\n";
+    const ip = fakeIp((args) =>
+      isRefusing && args[0] === "-batch" ? { exitCode: 1, stderr } : {},
+    );
+    const network = new Network({ ...INPUT, addresses: [OLD] }, undefined, ip.run);
+    await network.up();
+    isRefusing = true;
+    await expect(network.change({ routes: [prefix("10.8.0.0/16")] })).rejects.toThrow(
+      "'ip route del 10.9.0.0/16 dev iptun0' failed: File exists",
+    );
+    expect(ip.calls.at(-1)).toBe(
+      "-force -batch - < route del 10.8.0.0/16 dev iptun0, route add 10.9.0.0/16 dev iptun0",
+    );
+    const { routes } = network.lack({ isUp: true, mtu: 1420, addresses: [], routes: [] });
+    expect(routes).toEqual(INPUT.routes);
+  });
+});
+
 describe("the network of a device", () => {
   it("is set in one batch", async () => {
     const ip = fakeIp();

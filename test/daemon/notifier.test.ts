@@ -89,8 +89,8 @@ describe("the manager is told", () => {
 
   it("of a reload with the time of its begin", () => {
     const { notifier, told } = rig({ path: "/s", watchdogMs: undefined });
-    notifier.reloading();
-    notifier.reloaded();
+    notifier.reloading(true);
+    notifier.reloading(false);
     expect(told).toEqual(["RELOADING=1\nMONOTONIC_USEC=1234567", "READY=1"]);
   });
 

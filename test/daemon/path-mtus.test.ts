@@ -89,3 +89,24 @@ describe("changes", () => {
     expect(timers.delays()).toEqual([]);
   });
 });
+
+describe("other peers", () => {
+  it("count from then on, and what is known of those that stay still holds", () => {
+    const { mtus, found } = setUp();
+    found("a", 1400);
+    found("b", 1300);
+    found("sites/1", 1290);
+    mtus.setPeers([{ name: "a", allowedIps: [prefix("10.5.0.0/16")] }], true);
+    expect(mtus.wanted()).toEqual({ mtu: 1400, routeMtus: new Map() });
+    mtus.setPeers(PEERS, true);
+    found("b", 1300);
+    expect(mtus.wanted().routeMtus.get("10.1.0.0/16")).toBe(1400);
+  });
+
+  it("are known anew where their paths are asked anew", () => {
+    const { mtus, found } = setUp();
+    found("a", 1400);
+    mtus.setPeers(PEERS, false);
+    expect(mtus.wanted().mtu).toBe(1280);
+  });
+});

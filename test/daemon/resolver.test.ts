@@ -298,3 +298,26 @@ function setUp(answers: readonly (readonly string[] | Error)[]) {
   };
   return { resolver, timers, asked, resolved, failed, refreshLater };
 }
+
+describe("a peer that is removed", () => {
+  it("is asked for no more, and an answer that was under way is not told", async () => {
+    const { resolver, resolved, timers } = setUp([["192.0.2.2"]]);
+    resolver.add(PEER);
+    resolver.remove("b");
+    await settle();
+    expect([resolved, timers.delays()]).toEqual([[], []]);
+    await resolver.answered(["b"]);
+    resolver.remove("nobody");
+  });
+
+  it("may come again with another name", async () => {
+    const { resolver, resolved, timers } = setUp([["192.0.2.2"], ["192.0.2.3"]]);
+    resolver.add(PEER);
+    await settle();
+    resolver.remove("b");
+    expect(timers.delays()).toEqual([]);
+    resolver.add({ name: "b", endpoints: [{ host: "other.example", port: 7 }] });
+    await settle();
+    expect(resolved).toEqual(["b 192.0.2.2:1194", "b 192.0.2.3:7"]);
+  });
+});

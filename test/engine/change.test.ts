@@ -112,6 +112,21 @@ describe("a configuration that is read anew", () => {
   });
 });
 
+it("keys are named, and left behind nowhere", () => {
+  const { engine, reports } = rig();
+  const [one, two, three] = [1, 2, 3].map((byte) => new Uint8Array(32).fill(byte));
+  if (!(one && two && three)) throw new Error("no keys");
+  const peers = [
+    { kind: "pair", keys: [one, two] },
+    { kind: "hub", keys: [three] },
+  ] as const;
+
+  engine.handleCommand({ kind: "name-keys", id: 4, peers });
+
+  expect(reports).toEqual([{ kind: "key-names", id: 4, names: [["pair-1", "pair-2"], ["hub-3"]] }]);
+  expect([one, two, three].flatMap((key) => [...key]).every((byte) => byte === 0)).toBe(true);
+});
+
 it("buffers hold every MTU that a path may give, whatever MTU is set at the start", () => {
   expect([bufferMtu(1_280), bufferMtu(60_000)]).toEqual([LARGEST_INNER_MTU, 60_000]);
 });

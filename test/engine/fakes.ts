@@ -23,7 +23,8 @@ import type {
   TunnelSnapshot,
 } from "../../src/core/options.ts";
 import { type Instant, NEVER } from "../../src/core/time.ts";
-import { Engine, type EngineReport, type EngineTunnel } from "../../src/engine/engine.ts";
+import { Engine, type EngineReport } from "../../src/engine/engine.ts";
+import type { EngineTunnel } from "../../src/engine/engine-tunnel.ts";
 import type {
   EngineClock,
   EngineIo,
@@ -250,6 +251,9 @@ export class FakeTunnel implements EngineTunnel {
   }
   setCopyDscp(isCopied: boolean): void {
     this.applied.push({ setCopyDscp: isCopied });
+  }
+  fingerprintOf(key: Uint8Array, kind: string): string {
+    return `${kind}-${key[0]}`;
   }
   keepKeys(): void {
     this.applied.push("keepKeys");

@@ -150,6 +150,9 @@ export class FakeTunnel implements TunnelLike {
   addPeer(): void {}
   removePeer(): void {}
   updatePeer(): void {}
+  fingerprintOf(): string {
+    return "";
+  }
   keepKeys(): void {}
   wipeKeys(): void {}
   setLimits(): void {}
