@@ -27,7 +27,7 @@ const IPTUN = [process.execPath, join(ROOT, "dist/main.js")] as const;
 export interface PeerSettings {
   readonly name: string;
   /** One of the two. */
-  readonly keyFile?: string;
+  readonly keyFile?: string | readonly string[];
   readonly key?: string;
   /** A group, whose hub this host is. */
   readonly learn?: boolean;
@@ -183,15 +183,9 @@ export class Daemon {
     writeFileSync(this.configFile, configText(settings, this.#stateDir), { mode: 0o600 });
   }
 
-  /** Any command of `iptun` beside the daemon. */
-  async iptun(...args: readonly string[]): Promise<Finished> {
-    return await this.host.run([...IPTUN, ...args], { env: this.#env });
-  }
-
   /** Asks the control socket for a reload; `iptun reload` without the start of a process. */
   async reload(): Promise<ReloadAnswer> {
-    const socketPath = join(this.#runtimeDir, `${this.settings.device}.sock`);
-    return (await postTo(socketPath, API_PATH.reload, START_MS)) as ReloadAnswer;
+    return (await postTo(this.socketPath, API_PATH.reload, START_MS)) as ReloadAnswer;
   }
 
   get #env(): Readonly<Record<string, string>> {
@@ -267,9 +261,7 @@ export class Daemon {
 
   /** What `iptun check` says of its configuration. */
   async check(): Promise<Finished> {
-    return await this.host.run([...IPTUN, "check", "--config", this.configFile], {
-      env: this.#env,
-    });
+    return await this.command(["check", "--config", this.configFile]);
   }
 
   /** What `iptun doctor` finds, asked with this configuration unless told; `wrapper` is put before the program. */

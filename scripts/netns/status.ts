@@ -13,6 +13,8 @@ export interface StatusPeer {
   readonly refusedClaims: number;
   /** The one in use first. */
   readonly sessions: readonly { readonly fingerprint: string; readonly ageSeconds: number }[];
+  /** In the order of the configuration, and what each is needed for. */
+  readonly keys: readonly { readonly fingerprint: string; readonly use: string }[];
   readonly state: "up" | "connecting" | "idle";
   /** Handshakes under way, and since the last datagram from there. */
   readonly attempt: { readonly tries: number } | null;

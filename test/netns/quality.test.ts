@@ -80,11 +80,12 @@ it("a relay that delays each way by 20 ms and drops 2 %: status has its delay an
 });
 
 /**
- * Lets a daemon run before all else, as the relay does: other work on the machine is not what is measured. Where
+ * Lets a daemon run before all else, as the relay does: other work on the machine is not what is measured. In turns
+ * (SCHED_RR), because threads of V8 wait for each other without giving up their processor. Where
  * that is not allowed, the machine must be idle.
  */
 async function putFirst({ host, child }: Daemon): Promise<void> {
-  const options = ["--all-tasks", "--fifo", "--pid", "1"];
+  const options = ["--all-tasks", "--rr", "--pid", "1"];
   await host.run(["chrt", ...options, String(child.pid)]);
 }
 

@@ -129,7 +129,7 @@ describe("a reload that is not confirmed", () => {
     await until("a first answer", 5_000, () => pings.replies.at(-1));
 
     left.configure(settings(peersOf(other)));
-    const done = await left.iptun("reload", "-i", "iptun0", "--confirm", "3");
+    const done = await left.command(["reload", "-i", "iptun0", "--confirm", "3"]);
     const cutAt = Date.now();
     expect([done.code, done.stdout]).toEqual([0, expect.stringMatching(/key - [0-9a-f]{8}/)]);
     expect((await left.status()).confirmSecondsLeft).toBeGreaterThan(0);
@@ -161,12 +161,12 @@ describe("a reload that is not confirmed", () => {
 
   it("stays where it is confirmed", async () => {
     left.configure(settings(peersOf(linkKey, { keepalive: 9 })));
-    expect((await left.iptun("reload", "--confirm", "2")).code).toBe(0);
-    const confirmed = await left.iptun("confirm");
+    expect((await left.command(["reload", "--confirm", "2"])).code).toBe(0);
+    const confirmed = await left.command(["confirm"]);
     expect([confirmed.code, confirmed.stdout]).toEqual([0, "confirmed\n"]);
     await sleep(2_500);
     expect(await left.reload()).toMatchObject({ outcome: "applied", changes: [] });
-    expect((await left.iptun("confirm")).code).toBe(1);
+    expect((await left.command(["confirm"])).code).toBe(1);
   }, 60_000);
 });
 
@@ -174,14 +174,14 @@ describe("a file that cannot be taken over", () => {
   it("changes nothing: all problems are printed, as check does, and SIGHUP logs them", async () => {
     const before = await sessionOf();
     writeFileSync(left.configFile, "[interface]\nmtu = 5\n[log]\nlevel = 7\n", { mode: 0o600 });
-    const done = await left.iptun("reload");
+    const done = await left.command(["reload"]);
     expect(done.code).toBe(78);
     expect(done.stderr).toMatch(/mtu.*\n.*level/s);
     left.child.signal("SIGHUP");
     await until("log", 5_000, () => left.logLines("reload: the configuration stays")[0]);
     expect(left.logLines("error reload:").length).toBeGreaterThan(2);
     left.configure(settings(peersOf(linkKey), { listen: "[::]:1195", device: "other0" }));
-    const refused = await left.iptun("reload");
+    const refused = await left.command(["reload"]);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/interface.name .*\n.*interface.listen /);
     expect(await sessionOf()).toEqual(before);
