@@ -175,8 +175,10 @@ function daemons(
   };
 }
 
-/** Starts a daemon whose event loops are watched. */
+/** Starts a daemon whose event loops are watched; one that gives up privileges itself would give up NODE_OPTIONS too. */
 function withLoopDelay(file: string): readonly string[] {
   const script = pathToFileURL(join(ROOT, "scripts/netns/loop-delay.mjs"));
-  return ["env", `NODE_OPTIONS=--import=${script}`, `IPTUN_LOOP_DELAY=${file}`];
+  const sets = ["--bounding-set", "--inh-caps"].flatMap((set) => [set, "-all,+net_admin"]);
+  const confined = ["setpriv", "--no-new-privs", ...sets];
+  return [...confined, "env", `NODE_OPTIONS=--import=${script}`, `IPTUN_LOOP_DELAY=${file}`];
 }

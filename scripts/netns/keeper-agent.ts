@@ -29,7 +29,8 @@ process.on("SIGTERM", () => {
 /** The command, with what is kept as descriptors from 3 on; LISTEN_PID is known to the shell alone. */
 function start(): ChildProcess {
   const descriptors = [...kept.values()];
-  const listen = descriptors.length > 0 ? { LISTEN_FDS: String(descriptors.length) } : {};
+  const names = { LISTEN_FDNAMES: [...kept.keys()].join(":") };
+  const listen = kept.size > 0 ? { LISTEN_FDS: String(kept.size), ...names } : {};
   const command = ["-c", 'export LISTEN_PID=$$; exec "$@"', "sh", ...process.argv.slice(2)];
   return spawn("sh", command, {
     env: { ...process.env, NOTIFY_SOCKET: path, ...listen },

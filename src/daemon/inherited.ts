@@ -2,7 +2,8 @@
  * Descriptors that the process was started with: socket activation and systemd's descriptor store.
  *
  * LISTEN_FDS descriptors from 3 on, for the process LISTEN_PID only (man 3 sd_listen_fds). What each is, is asked
- * of the kernel and not of LISTEN_FDNAMES, because a socket unit gives all of its descriptors one name. The trap:
+ * of the kernel and not of LISTEN_FDNAMES, because a socket unit gives all of its descriptors one name; that only tells
+ * a socket of ours, which is bound as it was configured then, from one that a unit has bound. The trap:
  * the variables must not reach a child, which would take them for its own.
  */
 import { DESCRIPTOR, type Native } from "../io/native.ts";
@@ -13,12 +14,17 @@ const FIRST = 3;
 /** BOUNDED: more than anybody has a use for. */
 const MOST = 16;
 
+/** FDNAME of our own socket in the manager's store. */
+export const KEPT_UDP_NAME = "iptun-udp";
+
 /** What came, at most one of each. */
 export interface StartedWith {
   /** An open TUN device. */
   readonly tun: number | undefined;
   /** A bound UDP socket. */
   readonly udp: number | undefined;
+  /** Whether it is of a socket unit, which says where to listen, and not one of ours that was kept. */
+  readonly isUdpGiven: boolean;
   /** A listening Unix stream socket. */
   readonly control: number | undefined;
 }
@@ -31,7 +37,7 @@ export function takeInherited(
   env: Environment,
   pid: number,
 ): StartedWith {
-  const { LISTEN_FDS: count, LISTEN_PID: owner } = env;
+  const { LISTEN_FDS: count, LISTEN_PID: owner, LISTEN_FDNAMES: names = "" } = env;
   for (const name of ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]) delete env[name];
   const found: { tun?: number; udp?: number; control?: number } = {};
   if (count !== undefined && owner === String(pid)) {
@@ -47,7 +53,8 @@ export function takeInherited(
       found[kind] = fd;
     }
   }
-  return { tun: found.tun, udp: found.udp, control: found.control };
+  const isKept = found.udp !== undefined && names.split(":")[found.udp - FIRST] === KEPT_UDP_NAME;
+  return { tun: found.tun, udp: found.udp, isUdpGiven: !isKept, control: found.control };
 }
 
 function countOf(text: string): number {

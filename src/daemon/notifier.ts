@@ -10,6 +10,7 @@ import { SECOND_MS } from "../core/time.ts";
 import type { Native } from "../io/native.ts";
 import type { Log } from "../log.ts";
 import { messageOf } from "./failure.ts";
+import { KEPT_UDP_NAME } from "./inherited.ts";
 import type { ObservedEngine, Observer, ReadyTunnel } from "./observers.ts";
 import { Repeats, type StartTimer } from "./repeats.ts";
 
@@ -94,8 +95,8 @@ export class Notifier implements Observer {
   /** For the next process, if this one ends in whatever way (FDSTORE): the device and its routes then stay. */
   #keep({ tun, udp }: ReadyTunnel["descriptors"]): void {
     // A device that is down reports an error to whoever polls it: that is no reason to let it go.
-    this.#send("FDSTORE=1\nFDPOLL=0\nFDNAME=tun", [tun]);
-    this.#send("FDSTORE=1\nFDPOLL=0\nFDNAME=udp", [udp]);
+    this.#send("FDSTORE=1\nFDPOLL=0\nFDNAME=iptun-tun", [tun]);
+    this.#send(`FDSTORE=1\nFDPOLL=0\nFDNAME=${KEPT_UDP_NAME}`, [udp]);
   }
 
   /** Waits for the engine as long as that takes: meanwhile the manager hears nothing. */

@@ -64,7 +64,7 @@ async function take(native: Addon, socketPath: string): Promise<Taken> {
       throw new DaemonError("the running daemon's answer is of another version: restart instead");
     }
     const { changes, before } = parsed.data;
-    return { inherited: { tun, udp }, endpoints, changes, before };
+    return { inherited: { tun, udp, isUdpGiven: false }, endpoints, changes, before };
   } finally {
     native.close(listener);
     rmSync(path, { force: true });

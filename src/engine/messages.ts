@@ -63,6 +63,8 @@ export interface EngineStart {
 export interface Inherited {
   readonly tun: number | undefined;
   readonly udp: number | undefined;
+  /** Whether the socket is used as it is bound, because the service manager has chosen that; else as configured. */
+  readonly isUdpGiven: boolean;
 }
 
 /** Where a peer was when an earlier run ended. */

@@ -15,7 +15,7 @@ import { createClock } from "../io/clock.ts";
 import { IoError } from "../io/io-error.ts";
 import { CIPHER, loadNative, type Native } from "../io/native.ts";
 import { adoptTun, openTun, type TunDevice } from "../io/tun.ts";
-import { adoptUdp, openUdp, type UdpSocket } from "../io/udp.ts";
+import { adoptUdp, openUdp, type UdpOptions, type UdpSocket } from "../io/udp.ts";
 import { Engine } from "./engine.ts";
 import {
   bufferMtu,
@@ -106,12 +106,9 @@ function openIo(
   inherited: Inherited,
 ): EngineIo & { readonly tun: TunDevice; readonly udp: UdpSocket } {
   const device =
-    inherited.tun === undefined
-      ? openTun(native, tun.name, offloads)
-      : adoptTun(native, inherited.tun, tun.name, offloads);
+    takeTun(native, tun.name, offloads, inherited) ?? openTun(native, tun.name, offloads);
   const wish = { ...udp, wish: offloads };
-  const socket =
-    inherited.udp === undefined ? openUdp(native, wish) : adoptUdp(native, inherited.udp, wish);
+  const socket = takeUdp(native, wish, inherited) ?? openUdp(native, wish);
   return {
     tun: device,
     udp: socket,
@@ -119,6 +116,32 @@ function openIo(
     watchTun: (onReady) => watchDescriptor(native, device.fd, device.name, onReady),
     watchUdp: (onReady) => watchDescriptor(native, socket.fd, `UDP port ${socket.port}`, onReady),
   };
+}
+
+/** The inherited device; undefined: there is none, or one of another name, which is closed. */
+function takeTun(
+  native: Native,
+  name: string,
+  offloads: EngineStart["offloads"],
+  { tun }: Inherited,
+): TunDevice | undefined {
+  if (tun === undefined) return undefined;
+  const device = adoptTun(native, tun, name, offloads);
+  if (device === undefined) native.close(tun);
+  return device;
+}
+
+/** The inherited socket; undefined: there is none, or one that is bound otherwise than configured, which is closed. */
+function takeUdp(
+  native: Native,
+  options: UdpOptions,
+  { udp, isUdpGiven }: Inherited,
+): UdpSocket | undefined {
+  if (udp === undefined) return undefined;
+  const { socket, isAsWanted } = adoptUdp(native, udp, options);
+  if (isAsWanted || isUdpGiven) return socket;
+  socket.close();
+  return undefined;
 }
 
 function features(native: Native, tun: TunDevice, udp: UdpSocket): EngineFeatures {

@@ -64,7 +64,6 @@ const HINTS: Readonly<Partial<Record<IoOperation, Hints>>> = {
     ENOTTY: "this inherited descriptor is no TUN device",
     EINVAL: "the inherited device is no plain TUN device with a vnet header",
     EBADFD: "the inherited device was deleted",
-    ENODEV: "set interface.name to that, or end the process that keeps it",
   },
   "read TUN device": { EBADFD: "the device was deleted", ENODEV: "the device was deleted" },
   "write TUN device": { EBADFD: "the device was deleted", ENODEV: "the device was deleted" },

@@ -75,10 +75,18 @@ export interface Native {
     info: Int32Array,
   ): number;
   /**
-   * Takes a bound UDP socket that another process has opened, with options and `info` as above. Returns 0,
-   * -ENOTSOCK, -EPROTOTYPE (no UDP socket), or -errno.
+   * Takes a bound UDP socket that another process has opened, with options and `info` as above; mark and device are
+   * then these and no others. `address` (16 bytes) receives what it is bound to. Returns 0, -ENOTSOCK, -EPROTOTYPE (no
+   * UDP socket), or -errno.
    */
-  udpAdopt(fd: number, mark: number, device: string, bufferBytes: number, info: Int32Array): number;
+  udpAdopt(
+    fd: number,
+    mark: number,
+    device: string,
+    bufferBytes: number,
+    info: Int32Array,
+    address: Uint8Array,
+  ): number;
   /**
    * Binds a UDP socket to the device of this name, which may be another than it was bound to. Returns 0 or -errno
    * (-ENODEV: there is none).

@@ -44,19 +44,21 @@ export function openTun(
   );
 }
 
-/** Takes a device that another process has opened; throws an `IoError` where `fd` is none, or not called `name`. */
+/**
+ * Takes a device that another process has opened; undefined where it has another name than `name`. Throws an `IoError`
+ * where `fd` is none.
+ */
 export function adoptTun(
   native: Native,
   fd: number,
   name: string,
   wish: Readonly<Record<TunOffload, boolean>>,
-): TunDevice {
+): TunDevice | undefined {
   const device = withOffloads(native, `descriptor ${fd}`, wish, (flags, nameOut) => {
     const result = native.tunAdopt(fd, flags, nameOut);
     return result < 0 ? result : fd;
   });
-  if (device.name === name) return device;
-  throw new IoError("take TUN device", `"${name}", for it is "${device.name}"`, "ENODEV");
+  return device.name === name ? device : undefined;
 }
 
 /** Opens with the most offloads that the kernel grants; `object` names the device in errors. */

@@ -90,20 +90,42 @@ export function openUdp(native: Native, options: UdpOptions): UdpSocket {
   return new UdpSocket(native, fd, info, offloads, { device, mark });
 }
 
-/** Takes a bound socket that another process has opened; `address` and `port` are as they are. */
-export function adoptUdp(native: Native, fd: number, options: UdpOptions): UdpSocket {
+/** Takes a bound socket that another process has opened. */
+export function adoptUdp(native: Native, fd: number, options: UdpOptions): AdoptedSocket {
   const { mark = 0, device = "", bufferBytes = UDP_BUFFER_BYTES } = options;
   const info = new Int32Array(4);
-  const result = native.udpAdopt(fd, mark, device, bufferBytes, info);
+  const address = new Uint8Array(16);
+  const result = native.udpAdopt(fd, mark, device, bufferBytes, info, address);
   if (result < 0) {
     throw new IoError("take UDP socket", `descriptor ${fd}`, native.errnoName(result));
   }
-  return new UdpSocket(native, fd, info, offloadsOf(native, fd, options), { device, mark });
+  // Also to switch off what it has and is not to have.
+  if (offloadsWanted(options) === 0) native.udpOffload(fd, 0);
+  const offloads = offloadsOf(native, fd, options);
+  const isSamePort = options.port === 0 || options.port === info[0];
+  const isSameAddress = address.every((byte, at) => byte === options.address[at]);
+  // A host without IPv6 binds every IPv4 address in place of every one.
+  const isAny = info[1] === 4 && options.address.every((byte) => byte === 0);
+  return {
+    socket: new UdpSocket(native, fd, info, offloads, { device, mark }),
+    isAsWanted: isSamePort && (isSameAddress || isAny),
+  };
+}
+
+/** A socket of another process. */
+export interface AdoptedSocket {
+  readonly socket: UdpSocket;
+  /** Whether it is bound to the address and port that are wanted. */
+  readonly isAsWanted: boolean;
+}
+
+function offloadsWanted({ wish }: UdpOptions): number {
+  return (wish?.gso ? UDP_OFFLOAD.GSO : 0) | (wish?.gro ? UDP_OFFLOAD.GRO : 0);
 }
 
 /** Those of the wished offloads that the kernel has. */
-function offloadsOf(native: Native, fd: number, { wish }: UdpOptions): readonly UdpOffload[] {
-  const wanted = (wish?.gso ? UDP_OFFLOAD.GSO : 0) | (wish?.gro ? UDP_OFFLOAD.GRO : 0);
+function offloadsOf(native: Native, fd: number, options: UdpOptions): readonly UdpOffload[] {
+  const wanted = offloadsWanted(options);
   if (wanted === 0) return [];
   const granted = Math.max(0, native.udpOffload(fd, wanted));
   const has = { gso: (granted & UDP_OFFLOAD.GSO) !== 0, gro: (granted & UDP_OFFLOAD.GRO) !== 0 };

@@ -172,29 +172,63 @@ static int rebind_device(int fd, const char device[IFNAMSIZ]) {
   return bind(fd, &name.any, length) < 0 ? -errno : 0;
 }
 
+/* What another process has set and this one does not want: set_options leaves alone what is zero. Only what
+   differs, because changing it needs capabilities. */
+static int reset_options(int fd, const struct settings *settings) {
+  char device[IFNAMSIZ] = {0};
+  socklen_t length = sizeof device;
+  int mark = get_int(fd, SOL_SOCKET, SO_MARK);
+  if (settings->mark == 0 && mark > 0) {
+    int result = set_int(fd, SOL_SOCKET, SO_MARK, 0);
+    if (result < 0) return result;
+  }
+  if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length) < 0) return -errno;
+  return strncmp(device, settings->device, IFNAMSIZ) == 0 ? 0 : rebind_device(fd, settings->device);
+}
+
 /* Takes a bound socket that another process has opened. Returns 0, -ENOTSOCK, -EPROTOTYPE (not UDP), or
    -errno. */
-static int adopt_socket(int fd, const struct settings *settings) {
+static int adopt_socket(int fd, struct settings settings) {
   int domain = get_int(fd, SOL_SOCKET, SO_DOMAIN);
   if (domain < 0) return domain;
   bool is_udp = (domain == AF_INET || domain == AF_INET6) &&
                 get_int(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_UDP;
   if (!is_udp) return -EPROTOTYPE;
   int result = prepare_inherited(fd);
-  return result < 0 ? result : set_options(fd, domain, settings);
+  if (result == 0) result = reset_options(fd, &settings);
+  /* It is bound as it is to be. */
+  settings.device[0] = 0;
+  return result < 0 ? result : set_options(fd, domain, &settings);
+}
+
+/* The address that a socket is bound to, 16 bytes, IPv4 mapped. */
+static int bound_address(int fd, uint8_t address[16]) {
+  union name name;
+  socklen_t length = sizeof name;
+  if (getsockname(fd, &name.any, &length) < 0) return -errno;
+  memset(address, 0, 16);
+  if (name.any.sa_family == AF_INET6) {
+    memcpy(address, &name.v6.sin6_addr, 16);
+    return 0;
+  }
+  address[10] = address[11] = 0xff;
+  memcpy(address + 12, &name.v4.sin_addr, 4);
+  return 0;
 }
 
 napi_value udp_adopt(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, "udpAdopt", 5);
+  struct call call = call_begin(env, info, "udpAdopt", 6);
   struct settings settings = {0};
   int fd = take_int(&call, 0);
   settings.mark = take_int(&call, 1);
   int result = take_name(&call, 2, settings.device);
   settings.buffer_bytes = take_int(&call, 3);
   struct rows out = take_rows(&call, 4);
+  struct bytes address = take_bytes(&call, 5);
   if (call.failed) return NULL;
-  if (out.length < 4) result = -EINVAL;
-  if (result == 0) result = adopt_socket(fd, &settings);
+  if (out.length < 4 || address.length != 16) result = -EINVAL;
+  if (result == 0) result = adopt_socket(fd, settings);
+  if (result == 0) result = bound_address(fd, address.data);
   return give_int(&call, result == 0 ? describe(fd, out.data) : result);
 }
 

@@ -43,6 +43,11 @@ export const WHOLE: DeviceState = {
 /** 2026-01-02T03:04:05Z, when the rig's clock begins. */
 export const WALL_MS = 1_767_323_045_000;
 
+const NOTHING_INHERITED: StartedWith = {
+  ...{ tun: undefined, udp: undefined, control: undefined },
+  isUdpGiven: false,
+};
+
 export const UP: Interfaces = { lo: [info("127.0.0.1")], iptun0: [info("10.0.0.1")] };
 
 interface Options {
@@ -156,7 +161,7 @@ export function setUp(options: Options = {}) {
         },
       },
       socketPath,
-      startedWith: options.startedWith ?? { tun: undefined, udp: undefined, control: undefined },
+      startedWith: options.startedWith ?? NOTHING_INHERITED,
       predecessor: options.predecessor,
       lastEndpoints: {
         read: () => kept.endpoints,

@@ -11,7 +11,7 @@ const CONTEXT = {
   ownAddresses: [],
   linkMtu: 9000,
   zoneIndex: () => 3,
-  inherited: { tun: undefined, udp: undefined },
+  inherited: { tun: undefined, udp: undefined, isUdpGiven: false },
   endpoints: [],
   isStandby: false,
 };

@@ -79,7 +79,7 @@ describe("a tunnel that is handed over", () => {
 
 describe("a tunnel that is taken over", () => {
   const taken: Taken = {
-    inherited: { tun: 30, udp: 31 },
+    inherited: { tun: 30, udp: 31, isUdpGiven: false },
     endpoints: [{ peer: "b", endpoint: AT }],
     changes: [],
     before: null,
@@ -95,7 +95,7 @@ describe("a tunnel that is taken over", () => {
     expect(rig.engine.start?.isStandby).toBe(true);
     expect(rig.engine.commands[0]).toEqual({
       kind: "begin",
-      inherited: { tun: 30, udp: 31 },
+      inherited: { tun: 30, udp: 31, isUdpGiven: false },
       endpoints: taken.endpoints,
       mark: 0,
     });
@@ -132,7 +132,7 @@ describe("the next run", () => {
 
   it("takes the device that was kept for it as it is", async () => {
     const rig = setUp({
-      startedWith: { tun: 3, udp: 4, control: undefined },
+      startedWith: { tun: 3, udp: 4, control: undefined, isUdpGiven: false },
       ip: wholeDevice,
     });
 

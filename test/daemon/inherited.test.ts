@@ -21,16 +21,23 @@ describe("inherited descriptors", () => {
 
     const found = takeInherited(kernel(UNIX_LISTENER, UDP, TUN), env, PID);
 
-    expect(found).toEqual({ control: 3, udp: 4, tun: 5 });
+    expect(found).toEqual({ control: 3, udp: 4, tun: 5, isUdpGiven: true });
     expect(env).toEqual({ PATH: "/bin" });
   });
 
   it("may be fewer, or none", () => {
     const onlyUdp = takeInherited(kernel(DESCRIPTOR.UDP), started("1"), PID);
-    expect(onlyUdp).toEqual({ control: undefined, udp: 3, tun: undefined });
+    expect(onlyUdp).toMatchObject({ control: undefined, udp: 3, tun: undefined });
     const none = { control: undefined, udp: undefined, tun: undefined };
-    expect(takeInherited(kernel(), {}, PID)).toEqual(none);
-    expect(takeInherited(kernel(), started("0"), PID)).toEqual(none);
+    expect(takeInherited(kernel(), {}, PID)).toMatchObject(none);
+    expect(takeInherited(kernel(), started("0"), PID)).toMatchObject(none);
+  });
+
+  it("are ours by the name that we gave the socket, which is then bound as it is configured", () => {
+    const names = (text: string) => ({ ...started("2"), LISTEN_FDNAMES: text });
+    const both = kernel(DESCRIPTOR.TUN, DESCRIPTOR.UDP);
+    expect(takeInherited(both, names("iptun-tun:iptun-udp"), PID).isUdpGiven).toBe(false);
+    expect(takeInherited(both, names("iptun-udp:iptun@site.socket"), PID).isUdpGiven).toBe(true);
   });
 
   it("of another process are not taken, and not passed on", () => {

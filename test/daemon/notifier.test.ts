@@ -67,8 +67,8 @@ describe("the manager is told", () => {
     const { notifier, kept } = rig({ path: "/s", watchdogMs: undefined });
     notifier.ready(TUNNEL);
     expect([...kept]).toEqual([
-      ["FDSTORE=1\nFDPOLL=0\nFDNAME=tun", [20]],
-      ["FDSTORE=1\nFDPOLL=0\nFDNAME=udp", [21]],
+      ["FDSTORE=1\nFDPOLL=0\nFDNAME=iptun-tun", [20]],
+      ["FDSTORE=1\nFDPOLL=0\nFDNAME=iptun-udp", [21]],
     ]);
   });
 

@@ -103,7 +103,7 @@ function startWith(keys: readonly Uint8Array[]): EngineStart {
     copyDscp: false,
     limits: DEFAULT_LIMITS,
     isTracing: false,
-    inherited: { tun: undefined, udp: undefined },
+    inherited: { tun: undefined, udp: undefined, isUdpGiven: false },
     isStandby: false,
     offloads: { tso: true, uso: true, gso: true, gro: true },
     peers: [

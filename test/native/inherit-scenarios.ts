@@ -2,7 +2,8 @@
  * Scenarios of descriptors that come from elsewhere, run in a namespace of their own (inherit.test.ts asserts on
  * the facts).
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readlinkSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,23 +22,49 @@ export async function adopted() {
   const info = new Int32Array(4);
   const udp = native.udpOpen(address("127.0.0.1"), 0, 0, "", 0, info);
   const seen = new Int32Array(4);
+  const bound = new Uint8Array(16);
   const facts = {
     tun: named(native.tunAdopt(tun, 1, name)),
     name: new TextDecoder().decode(name.subarray(0, name.indexOf(0))),
-    udp: named(native.udpAdopt(udp, 0, "", 65_536, seen)),
+    udp: named(native.udpAdopt(udp, 0, "", 65_536, seen, bound)),
+    bound: [...bound],
     isSamePort: seen[0] === info[0] && (info[0] ?? 0) > 0,
     family: seen[1],
     isBufferSet: (seen[2] ?? 0) >= 65_536,
-    tunAsUdp: named(native.udpAdopt(tun, 0, "", 0, seen)),
+    tunAsUdp: named(native.udpAdopt(tun, 0, "", 0, seen, bound)),
     udpAsTun: named(native.tunAdopt(udp, 0, name)),
     closed: named(native.tunAdopt(999, 0, name)),
     shortName: named(native.tunAdopt(tun, 0, new Uint8Array(15))),
-    shortInfo: named(native.udpAdopt(udp, 0, "", 0, new Int32Array(3))),
+    shortInfo: named(native.udpAdopt(udp, 0, "", 0, new Int32Array(3), bound)),
+    shortAddress: named(native.udpAdopt(udp, 0, "", 0, seen, new Uint8Array(15))),
     kinds: [tun, udp, 999].map((fd) => native.descriptorKind(fd)),
   };
   native.close(tun);
   native.close(udp);
   return facts;
+}
+
+/** A socket with a mark and a device that the next process does not want, or wants otherwise. */
+export async function readopted() {
+  const udp = native.udpOpen(address("::"), 0, 7, "lo", 0, new Int32Array(4));
+  const [seen, bound] = [new Int32Array(4), new Uint8Array(16)];
+  const adopt = (mark: number, device: string) =>
+    named(native.udpAdopt(udp, mark, device, 0, seen, bound));
+  const before = options(udp);
+  const same = [adopt(7, "lo"), options(udp)];
+  const other = [adopt(0, ""), options(udp)];
+  const back = [adopt(9, "lo"), options(udp)];
+  native.close(udp);
+  return { before, same, other, back, isAny: bound.every((byte) => byte === 0), family: seen[1] };
+}
+
+/** Mark and device as ss(8) tells them. */
+function options(fd: number): string {
+  const inode = /\[(\d+)\]/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+  const lines = execFileSync("ss", ["-uanHe"], { encoding: "utf8" }).split("\n");
+  const line = lines.find((one) => one.includes(`ino:${inode} `)) ?? "";
+  const mark = /fwmark:(0x[0-9a-f]+)/.exec(line)?.[1] ?? "0";
+  return `mark ${mark}, ${/%lo[:\s]/.test(line) ? "lo" : "any"}`;
 }
 
 /** A TUN device that was deleted under its descriptor's process. */

@@ -19,6 +19,17 @@ describe("tunAdopt and udpAdopt", () => {
     expect(facts.adopted).toMatchObject({ isSamePort: true, isBufferSet: true });
   });
 
+  it("set mark and device as this process wants them, also to none", () => {
+    expect(facts.readopted).toMatchObject({
+      before: "mark 0x7, lo",
+      same: [0, "mark 0x7, lo"],
+      other: [0, "mark 0, any"],
+      back: [0, "mark 0x9, lo"],
+      ...{ isAny: true, family: 6 },
+    });
+    expect(facts.adopted.bound).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127, 0, 0, 1]);
+  });
+
   it("refuse what is of another kind, closed, or has no room for the answer", () => {
     expect(facts.adopted).toMatchObject({
       tunAsUdp: "ENOTSOCK",
@@ -26,6 +37,7 @@ describe("tunAdopt and udpAdopt", () => {
       closed: "EBADF",
       shortName: "EINVAL",
       shortInfo: "EINVAL",
+      shortAddress: "EINVAL",
     });
     expect(facts.deleted.closed).toBe("EBADF");
   });
