@@ -20,6 +20,7 @@ const ALONE = [
     "faults",
     "flood",
     "four-cases",
+    "hand-over",
     "lab-rate",
     "memory",
     "path-mtu",
