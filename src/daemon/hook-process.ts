@@ -4,8 +4,9 @@
  * It leads a process group of its own, so that what it has started ends with it. The trap: a child of the program may
  * keep the pipes open for ever, so the end of the program counts, not that of its output.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { printable } from "../config/shown.ts";
+import { messageOf } from "./failure.ts";
 import { PROGRAM_PATH } from "./ip-command.ts";
 import type { StartTimer } from "./repeats.ts";
 
@@ -37,24 +38,37 @@ export function runHook(
   timeoutMs: number,
   startTimer: StartTimer,
 ): HookRun {
-  const child = spawn(file, args, {
-    cwd: "/",
-    detached: true,
-    env: { PATH: PROGRAM_PATH, ...variables },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  let child: ChildProcess;
+  try {
+    child = spawn(file, args, {
+      cwd: "/",
+      detached: true,
+      env: { PATH: PROGRAM_PATH, ...variables },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+  } catch (error) {
+    // Node throws some of the kernel's refusals and tells others as an event.
+    const end = { exitCode: undefined, fault: messageOf(error), line: "" };
+    return { ended: Promise.resolve(end), kill: () => undefined };
+  }
+  return followed(child, timeoutMs, startTimer);
+}
+
+/** A child whose pipes are missing could not be started for want of descriptors: it has an error to tell. */
+function followed(child: ChildProcess, timeoutMs: number, startTimer: StartTimer): HookRun {
+  const { pid, stdout, stderr } = child;
   let output = "";
   const keep = (chunk: Buffer) => {
     if (output.length < MOST_OUTPUT) output += chunk.toString().slice(0, MOST_OUTPUT);
   };
-  child.stdout.on("data", keep);
-  child.stderr.on("data", keep);
-  const cancel = endInTime(child.pid, timeoutMs, startTimer);
+  stdout?.on("data", keep);
+  stderr?.on("data", keep);
+  const leaveTime = endInTime(pid, timeoutMs, startTimer);
   const ended = new Promise<HookEnd>((resolve) => {
     const end = (exitCode: number | undefined, fault: string | undefined) => {
-      cancel();
-      child.stdout.destroy();
-      child.stderr.destroy();
+      leaveTime();
+      stdout?.destroy();
+      stderr?.destroy();
       resolve({ exitCode, fault, line: printable(output.split("\n", 1)[0] ?? "") });
     };
     child.on("error", (error) => end(undefined, error.message));
@@ -65,16 +79,24 @@ export function runHook(
       ),
     );
   });
-  return { ended, kill: () => signalGroup(child.pid, "SIGKILL") };
+  return { ended, kill: () => signalGroup(pid, "SIGKILL") };
 }
 
-/** SIGTERM to the group when its time is over, and SIGKILL a moment later; returns what calls that off. */
+/**
+ * SIGTERM to the group when its time is over, and SIGKILL a moment later. Returns what is called at the leader's end:
+ * within its time, what it has left may go on; afterwards it is ended at once.
+ */
 function endInTime(pid: number | undefined, timeoutMs: number, startTimer: StartTimer): () => void {
-  let cancel = startTimer(timeoutMs, () => {
+  const kill = () => signalGroup(pid, "SIGKILL");
+  let leave = startTimer(timeoutMs, () => {
     signalGroup(pid, "SIGTERM");
-    cancel = startTimer(KILL_AFTER_MS, () => signalGroup(pid, "SIGKILL"));
+    const cancel = startTimer(KILL_AFTER_MS, kill);
+    leave = () => {
+      cancel();
+      kill();
+    };
   });
-  return () => cancel();
+  return () => leave();
 }
 
 function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {

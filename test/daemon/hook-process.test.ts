@@ -1,7 +1,16 @@
 /**
  * Real programs as hooks: environment, output, time, what they leave behind; and what `check` says of them.
  */
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -39,6 +48,54 @@ describe("a program", () => {
   it("that is not there is a fault", async () => {
     const { exitCode, fault } = await run([join(directory, "absent")]);
     expect([exitCode, fault]).toEqual([undefined, expect.stringContaining("ENOENT")]);
+  });
+
+  it("that the kernel refuses at once is a fault", async () => {
+    const file = script("plain", "true");
+    const loop = join(directory, "loop");
+    symlinkSync(loop, loop);
+    const faults = [await run([join(file, "below")]), await run([loop])].map(({ fault }) => fault);
+    expect(faults).toEqual([expect.stringContaining("ENOTDIR"), expect.stringContaining("ELOOP")]);
+  });
+
+  it("for which there are no descriptors left is a fault", () => {
+    const file = join(directory, "no-descriptors.mts");
+    const source = (name: string) => new URL(`../../src/daemon/${name}`, import.meta.url).href;
+    writeFileSync(
+      file,
+      `import { openSync } from "node:fs";
+      import { runHook } from ${JSON.stringify(source("hook-process.ts"))};
+      import { startTimer } from ${JSON.stringify(source("timers.ts"))};
+      try { for (;;) openSync("/dev/null", "r"); } catch {}
+      console.log((await runHook(["/bin/true"], {}, 1_000, startTimer).ended).fault);`,
+    );
+    const command = 'ulimit -n 256; exec "$0" --import tsx "$1"';
+    const said = execFileSync("/bin/sh", ["-c", command, process.execPath, file], {
+      encoding: "latin1",
+      timeout: LONG_MS,
+    });
+    expect(said).toContain("EMFILE");
+  });
+
+  it("that ends in time at SIGTERM takes along what does not", async () => {
+    const pids = join(directory, "deaf-pids");
+    const deaf = `(trap '' TERM; echo started; exec sleep 60) > ${pids}.said`;
+    const file = script(
+      "obedient",
+      `trap 'exit 3' TERM; ${deaf} &
+      while [ ! -s ${pids}.said ]; do :; done; echo $! > ${pids}.new; mv ${pids}.new ${pids}
+      while :; do sleep 0.05; done`,
+    );
+    const timers = new ManualTimers();
+    const { ended } = runHook([file], {}, LONG_MS, timers.start);
+    while (!existsSync(pids)) await settle();
+
+    await timers.fire(LONG_MS);
+
+    expect((await ended).exitCode).toBe(3);
+    const started = Number(readFileSync(pids, "latin1"));
+    await until("end of what it has started", 10_000, () => (isAlive(started) ? undefined : true));
+    expect(timers.delays()).toEqual([]);
   });
 
   it("is ended when its time is over, and so is what it has started", async () => {
