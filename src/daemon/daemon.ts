@@ -157,13 +157,16 @@ function controlEnvironment(
         ? new Network(wanted, before, runProcess)
         : new GivenNetwork({ wanted, isMtuWanted, look: lookAtDevice, log }),
     listenForNews: listenForNews(native),
-    observer: together([
-      new Notifier({ manager, native, startTimer, monotonicMicros, log }),
-      new Hooks({
-        ...{ hooks: config.hooks, interfaceName: config.interface.name, startTimer, log },
-        run: (command, variables, timeoutMs) => runHook(command, variables, timeoutMs, startTimer),
-      }),
-    ]),
+    observer: together(
+      [
+        new Notifier({ manager, native, startTimer, monotonicMicros, log }),
+        new Hooks({
+          ...{ hooks: config.hooks, interfaceName: config.interface.name, startTimer, log },
+          run: (command, variables, limitMs) => runHook(command, variables, limitMs, startTimer),
+        }),
+      ],
+      log,
+    ),
     loadConfig: () => loadConfig(file),
     loadNodeId,
     journal: new Journal(stateDir, name),

@@ -1,10 +1,13 @@
 /**
  * Who is told how a tunnel fares, beside the log: the service manager and the operator's programs.
  *
- * They only listen: whatever they do, packets and control side go on. At the stop each has a bounded time.
+ * They only listen: whatever they do, packets and control side go on. One that throws is logged, and the others are told
+ * all the same. At the stop each has a bounded time.
  */
 import type { TunnelEvent, TunnelSnapshot } from "../core/options.ts";
 import type { EngineFeatures } from "../engine/messages.ts";
+import type { Log } from "../log.ts";
+import { messageOf } from "./failure.ts";
 
 /** A tunnel whose device has its addresses and routes. */
 export interface ReadyTunnel {
@@ -34,20 +37,29 @@ export interface Observer {
   stopping(isHandedOver: boolean): Promise<void> | undefined;
 }
 
-/** All of them as one. */
-export function together(observers: readonly Observer[]): Observer {
+/** All of them as one, which neither throws nor rejects. */
+export function together(observers: readonly Observer[], log: Pick<Log, "error">): Observer {
+  const failed = (error: unknown) => log.error(`telling of the tunnel failed: ${messageOf(error)}`);
+  const guarded = <Result>(tell: () => Result): Result | undefined => {
+    try {
+      return tell();
+    } catch (error) {
+      failed(error);
+      return undefined;
+    }
+  };
+  const tellEach = (tell: (one: Observer) => void) => {
+    for (const one of observers) guarded(() => tell(one));
+  };
   return {
-    ready: (tunnel) => {
-      for (const one of observers) one.ready(tunnel);
-    },
-    event: (event) => {
-      for (const one of observers) one.event(event);
-    },
-    reloading: (isUnderWay) => {
-      for (const one of observers) one.reloading?.(isUnderWay);
-    },
+    ready: (tunnel) => tellEach((one) => one.ready(tunnel)),
+    event: (event) => tellEach((one) => one.event(event)),
+    reloading: (isUnderWay) => tellEach((one) => one.reloading?.(isUnderWay)),
     stopping: (isHandedOver) => {
-      const waits = observers.map((one) => one.stopping(isHandedOver)).filter(isWait);
+      const waits = observers
+        .map((one) => guarded(() => one.stopping(isHandedOver)))
+        .filter(isWait)
+        .map((wait) => wait.catch(failed));
       return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
     },
   };
