@@ -1,9 +1,10 @@
 /**
  * The operator's programs: which one runs when, with which variables, how many wait.
  *
- * One run of a kind at a time, the others wait in order. Nothing here waits for a program but the stop, which gives
- * `down` a part of its own time. The trap: what a peer does decides how often a program is wanted, so the queue is
- * bounded and what does not fit is counted and said.
+ * What happens to peers is told one after the other, so that a peer's end never overtakes its begin; each other kind has
+ * a queue of its own. Nothing here waits for a program but the stop, which gives `down` a part of its own time. The
+ * trap: what a peer does decides how often a program is wanted, so a queue is bounded, for nodes of groups to half of
+ * it, and what does not fit is counted and said.
  */
 import type { HookKind, HooksConfig } from "../config/config.ts";
 import type { TunnelEvent } from "../core/options.ts";
@@ -16,12 +17,17 @@ import { QualityThresholds } from "./hook-quality.ts";
 import type { Observer, ReadyTunnel } from "./observers.ts";
 import { Repeats, type StartTimer } from "./repeats.ts";
 
-/** BOUNDED: runs of one kind that wait; a group may bring 1,000 sites, most of them at once. */
+/** BOUNDED: runs of one queue that wait; a group may bring 1,000 sites, most of them at once. */
 export const MOST_WAITING = 256;
+/** BOUNDED: those for nodes of groups among them: a member that comes and goes pushes out no pair's. */
+export const MOST_WAITING_OF_NODES = MOST_WAITING / 2;
 /** Milliseconds of the stop that `down` may take: the daemon's whole stop has 900. */
 export const DOWN_LIMIT_MS = 400;
 /** Milliseconds between two looks at the quality of the paths. */
 export const QUALITY_POLL_MS = 5 * SECOND_MS;
+
+/** Kinds that share a queue. */
+const OF_PEERS: ReadonlySet<HookKind> = new Set(["peer_up", "peer_down", "endpoint_changed"]);
 
 type Variables = Readonly<Record<string, string>>;
 
@@ -34,8 +40,14 @@ export interface HookSetting {
   readonly log: Log;
 }
 
+interface Wanted {
+  readonly kind: HookKind;
+  readonly variables: Variables;
+}
+
 interface Queue {
-  readonly waiting: Variables[];
+  readonly name: string;
+  readonly waiting: Wanted[];
   running: HookRun | undefined;
   dropped: number;
 }
@@ -43,7 +55,7 @@ interface Queue {
 /** The programs of one tunnel. */
 export class Hooks implements Observer {
   readonly #setting: HookSetting;
-  readonly #queues = new Map<HookKind, Queue>();
+  readonly #queues = new Map<string, Queue>();
   readonly #repeats: Repeats;
   readonly #quality: QualityThresholds;
   #isReady = false;
@@ -86,7 +98,7 @@ export class Hooks implements Observer {
     this.#repeats.close();
     for (const queue of this.#queues.values()) queue.waiting.length = 0;
     if (this.#isReady && !isHandedOver) this.#want("down", {});
-    const down = this.#queues.get("down")?.running;
+    const down = this.#queueOf("down").running;
     if (down !== undefined) return this.#untilEnd(down).then(() => this.#end());
     this.#end();
     return undefined;
@@ -112,31 +124,34 @@ export class Hooks implements Observer {
     const { hooks, log } = this.#setting;
     if (this.#isStopping || hooks.commands[kind].length === 0) return;
     const queue = this.#queueOf(kind);
-    if (queue.waiting.length >= MOST_WAITING) {
+    const wanted = { kind, variables };
+    const fault = whyFull(queue, wanted);
+    if (fault !== undefined) {
       queue.dropped += 1;
-      if (queue.dropped === 1)
-        log.warn(`hook ${kind}: ${MOST_WAITING} runs wait, more are left out`);
+      if (queue.dropped === 1) log.warn(`${queue.name}: ${fault}, more are left out`);
       return;
     }
-    queue.waiting.push(variables);
-    this.#next(kind, queue);
+    queue.waiting.push(wanted);
+    this.#next(queue);
   }
 
   #queueOf(kind: HookKind): Queue {
-    const queue = this.#queues.get(kind) ?? { waiting: [], running: undefined, dropped: 0 };
-    this.#queues.set(kind, queue);
+    const name = OF_PEERS.has(kind) ? "hooks of peers" : `hook ${kind}`;
+    const queue = this.#queues.get(name) ?? { name, waiting: [], running: undefined, dropped: 0 };
+    this.#queues.set(name, queue);
     return queue;
   }
 
-  #next(kind: HookKind, queue: Queue): void {
+  #next(queue: Queue): void {
     if (queue.running !== undefined || this.#isStopping) return;
-    const variables = queue.waiting.shift();
-    if (variables === undefined) {
+    const wanted = queue.waiting.shift();
+    if (wanted === undefined) {
       if (queue.dropped > 0)
-        this.#setting.log.warn(`hook ${kind}: ${queue.dropped} runs were left out`);
+        this.#setting.log.warn(`${queue.name}: ${queue.dropped} runs were left out`);
       queue.dropped = 0;
       return;
     }
+    const { kind, variables } = wanted;
     const { hooks, interfaceName, run } = this.#setting;
     const all = { IPTUN_EVENT: kind, IPTUN_INTERFACE: interfaceName, ...variables };
     const running = run(hooks.commands[kind], all, hooks.timeoutMs);
@@ -145,7 +160,7 @@ export class Hooks implements Observer {
     void running.ended.then((end) => {
       this.#report(kind, end);
       queue.running = undefined;
-      this.#next(kind, queue);
+      this.#next(queue);
     });
   }
 
@@ -155,4 +170,17 @@ export class Hooks implements Observer {
     if (exitCode === 0 || this.#isStopping) return;
     log.warn(`hook ${kind} failed: ${fault ?? `exit code ${exitCode}`}`);
   }
+}
+
+/** Why the queue has no room for this run; undefined: it has. */
+function whyFull({ waiting }: Queue, wanted: Wanted): string | undefined {
+  if (waiting.length >= MOST_WAITING) return `${MOST_WAITING} runs wait`;
+  if (!isOfNode(wanted) || waiting.filter(isOfNode).length < MOST_WAITING_OF_NODES)
+    return undefined;
+  return `${MOST_WAITING_OF_NODES} runs for nodes of groups wait`;
+}
+
+/** A node is named "group/node". */
+function isOfNode({ variables }: Wanted): boolean {
+  return variables["IPTUN_PEER"]?.includes("/") ?? false;
 }

@@ -6,7 +6,13 @@ import type { HooksConfig } from "../../src/config/config.ts";
 import type { PeerSnapshot, QualitySnapshot } from "../../src/core/options.ts";
 import { mapAddress } from "../../src/core/prefix.ts";
 import type { HookEnd } from "../../src/daemon/hook-process.ts";
-import { DOWN_LIMIT_MS, Hooks, MOST_WAITING, QUALITY_POLL_MS } from "../../src/daemon/hooks.ts";
+import {
+  DOWN_LIMIT_MS,
+  Hooks,
+  MOST_WAITING,
+  MOST_WAITING_OF_NODES,
+  QUALITY_POLL_MS,
+} from "../../src/daemon/hooks.ts";
 import { NO_HOOKS } from "./config.ts";
 import { memoryLog } from "./log.ts";
 import { peerSnapshot, tunnelSnapshot } from "./snapshot.ts";
@@ -27,11 +33,12 @@ describe("a hook runs", () => {
     ]);
   });
 
-  it("for a peer's session, not for a new one of a peer that is up, and for its end", () => {
-    const { hooks, runs } = rig({ peer_up: ["/on"], peer_down: ["/off"] });
+  it("for a peer's session, not for a new one of a peer that is up, and for its end", async () => {
+    const { hooks, runs } = rig({ peer_up: ["/on"], peer_down: ["/off"] }, true);
     hooks.event({ kind: "session", peer: "b", isNew: true, ...SESSION });
     hooks.event({ kind: "session", peer: "b", isNew: false, ...SESSION });
     hooks.event({ kind: "down", peer: "b", reason: "closed" });
+    await settle();
     expect(runs.map(({ variables }) => variables)).toEqual([
       { ...COMMON, IPTUN_EVENT: "peer_up", IPTUN_PEER: "b", IPTUN_ENDPOINT: "192.0.2.2:1194" },
       { ...COMMON, IPTUN_EVENT: "peer_down", IPTUN_PEER: "b", IPTUN_REASON: "closed" },
@@ -98,15 +105,27 @@ describe("quality", () => {
   });
 });
 
-describe("runs of one kind", () => {
-  it("follow each other in order, beside those of another", async () => {
-    const { hooks, runs } = rig({ peer_up: ["/on"], peer_down: ["/off"] });
-    for (const peer of ["a", "b"]) hooks.event({ kind: "session", peer, isNew: true, ...SESSION });
+describe("runs", () => {
+  it("of what happens to peers follow each other in order, whatever their kind", async () => {
+    const { hooks, runs } = rig({
+      ...{ peer_up: ["/on"], peer_down: ["/off"], endpoint_changed: ["/moved"], up: ["/up"] },
+    });
     hooks.event({ kind: "down", peer: "a", reason: "closed" });
-    expect(names(runs)).toEqual(["peer_up a", "peer_down a"]);
-    runs[0]?.end(GOOD);
-    await settle();
-    expect(names(runs)).toEqual(["peer_up a", "peer_down a", "peer_up b"]);
+    hooks.event({ kind: "endpoint", peer: "a", from: undefined, to: ENDPOINT });
+    hooks.event({ kind: "session", peer: "a", isNew: true, ...SESSION });
+    const order = ["peer_down a", "endpoint_changed a", "peer_up a"];
+    for (let at = 0; at < order.length; at += 1) {
+      expect(names(runs)).toEqual(order.slice(0, at + 1));
+      runs[at]?.end(GOOD);
+      await settle();
+    }
+  });
+
+  it("of other kinds do not wait for them", () => {
+    const { hooks, runs } = rig({ peer_up: ["/on"], up: ["/up"] });
+    hooks.event({ kind: "session", peer: "a", isNew: true, ...SESSION });
+    hooks.ready({ engine: engine([]), ...READY });
+    expect(names(runs)).toEqual(["peer_up a", "up"]);
   });
 
   it("are bounded; what is left out is said at once and counted afterwards", async () => {
@@ -114,14 +133,34 @@ describe("runs of one kind", () => {
     for (let at = 0; at < MOST_WAITING + 11; at += 1) {
       hooks.event({ kind: "session", peer: `p${at}`, isNew: true, ...SESSION });
     }
-    expect(log.lines).toEqual([`warn hook peer_up: ${MOST_WAITING} runs wait, more are left out`]);
+    expect(log.lines).toEqual([
+      `warn hooks of peers: ${MOST_WAITING} runs wait, more are left out`,
+    ]);
     for (let at = 0; at <= MOST_WAITING; at += 1) {
       runs[at]?.end(GOOD);
       await Promise.resolve();
       await settle();
     }
     expect(runs).toHaveLength(MOST_WAITING + 1);
-    expect(log.lines.at(-1)).toBe("warn hook peer_up: 10 runs were left out");
+    expect(log.lines.at(-1)).toBe("warn hooks of peers: 10 runs were left out");
+  });
+
+  it("for nodes of groups fill half of what may wait, and leave the rest to pairs", async () => {
+    const { hooks, runs, log } = rig({ peer_up: ["/on"], peer_down: ["/off"] });
+    for (let at = 0; at < MOST_WAITING; at += 1) {
+      hooks.event({ kind: "session", peer: "sites/one", isNew: true, ...SESSION });
+      hooks.event({ kind: "down", peer: "sites/one", reason: "closed" });
+    }
+    expect(log.lines).toEqual([
+      `warn hooks of peers: ${MOST_WAITING_OF_NODES} runs for nodes of groups wait, more are left out`,
+    ]);
+    hooks.event({ kind: "down", peer: "b", reason: "closed" });
+    for (let at = 0; at <= MOST_WAITING_OF_NODES; at += 1) {
+      runs[at]?.end(GOOD);
+      await settle();
+    }
+    expect(runs).toHaveLength(MOST_WAITING_OF_NODES + 2);
+    expect(names(runs).at(-1)).toBe("peer_down b");
   });
 
   it("are logged: the first line for debugging, a failure as a warning", async () => {

@@ -26,11 +26,13 @@ it("scripts run at their events, and one that hangs holds up neither packets nor
       `echo "$1: $IPTUN_EVENT $IPTUN_INTERFACE $IPTUN_PEER $IPTUN_ENDPOINT $IPTUN_REASON" >> ${told}`,
     );
     const down = script("down", `ip link show dev ${TUN} > ${told}.down; sleep 60`);
+    const hang = script(
+      "hang",
+      `echo $$ > ${told}.hang; trap '' TERM; ${write} "$1"; sleep 60 & wait; wait`,
+    );
     const hooks = {
-      ...{ up: [write, "a b"], peer_up: [write, "on"], peer_down: [write, "off"], down: [down] },
-      endpoint_changed: [
-        script("hang", `echo $$ > ${told}.hang; trap '' TERM; sleep 60 & wait; wait`),
-      ],
+      ...{ peer_up: [write, "on"], peer_down: [write, "off"], endpoint_changed: [write, "moved"] },
+      ...{ up: [hang, "a b"], down: [down], hook_timeout_seconds: 60 },
     };
     const pair = await makePair(lab, { left: { settings: { hooks, logLevel: "debug" } } });
     await startDaemons(pair);
@@ -42,12 +44,13 @@ it("scripts run at their events, and one that hangs holds up neither packets nor
 
     await has(`a b: up ${TUN}   `);
     await has(`on: peer_up ${TUN} right 192.0.2.2:1194 `);
-    // The peer sends from another address: the script for that never ends.
     right.host.ip("addr", "del", `${ADDRESSES.right.outer4}/24`, "dev", "eth0");
     addAddress(right.host, "eth0", "192.0.2.7/24");
-    await until("the hanging hook", 15_000, async () => {
+    await until("the hook of another address", 15_000, async () => {
       await ping(right.host, ADDRESSES.left.inner4, 1);
-      return existsSync(`${told}.hang`) ? true : undefined;
+      return (
+        lines(told).includes(`moved: endpoint_changed ${TUN} right 192.0.2.7:1194 `) || undefined
+      );
     });
     const { received } = await ping(left.host, ADDRESSES.right.inner4, 20);
     expect(received).toBeGreaterThanOrEqual(18);
