@@ -91,7 +91,7 @@ export class Resolver {
     this.#environment = environment;
   }
 
-  /** Starts to resolve a peer's names; does nothing for one that has only addresses. */
+  /** Starts to resolve a peer's names, unless closed; does nothing for one that has only addresses. */
   add({ name, endpoints }: NamedPeer): void {
     let settle: () => void = () => undefined;
     const answered = new Promise<void>((resolve) => {
@@ -104,6 +104,10 @@ export class Resolver {
       peer.places.push(literal ?? newName(peer, place));
     }
     this.#peers.set(name, peer);
+    if (this.#isClosed) {
+      settle();
+      return;
+    }
     for (const state of namesOf(peer)) void this.#resolve(state);
   }
 

@@ -267,6 +267,20 @@ describe("closing", () => {
 
     expect([resolved, timers.delays()]).toEqual([[], []]);
   });
+
+  it("asks for no names afterwards, and lets go at once who waits for one", async () => {
+    const { resolver, asked } = setUp([["192.0.2.2"]]);
+    resolver.close();
+
+    let isLetGo = false;
+    resolver.add(PEER);
+    void resolver.answered(["b"]).then(() => {
+      isLetGo = true;
+    });
+    await settle();
+
+    expect([isLetGo, asked]).toEqual([true, []]);
+  });
 });
 
 /** A resolver whose look-ups give the answers in order; an Error is a failure. */
