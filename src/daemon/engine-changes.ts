@@ -27,13 +27,16 @@ export function engineChanges(
 ): readonly Change[] {
   const { keysOf, zoneIndex } = context;
   // Where peers were at the end of another run is of no use here.
-  const ofPeer = (peer: PeerConfig) => peerOptions(peer, { zoneIndex, endpoints: [] });
+  const ofPeer = (peer: PeerConfig) => {
+    // Without keys: a copy that is not handed on would never be wiped.
+    return peerOptions({ ...peer, keys: [] }, { zoneIndex, endpoints: [] });
+  };
   const options = (peer: PeerConfig) => ({ ...ofPeer(peer), keys: keysOf(peer) });
   return [
     ...removed.map((name): Change => ({ kind: "remove-peer", name })),
     ...settingChanges(before, after, context),
     ...changed.map(({ peer, hasOtherKeys, hasOtherEndpoints }): Change => {
-      const { kind: _, endpoints, ...rest } = ofPeer({ ...peer, keys: [] });
+      const { kind: _, endpoints, ...rest } = ofPeer(peer);
       const keys = hasOtherKeys ? keysOf(peer) : undefined;
       const told = hasOtherEndpoints ? endpoints : undefined;
       return { kind: "update-peer", peer: { ...rest, keys, endpoints: told } };
