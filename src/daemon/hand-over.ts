@@ -76,22 +76,33 @@ export class HandOver {
     if (this.#cancel !== undefined || this.#isDone) {
       throw new DaemonError("a hand-over is under way already");
     }
-    const { engine, host, startTimer } = this.#giver;
-    const { link, features } = engine();
-    const { tun, udp } = features.descriptors;
-    const cancel = startTimer(HAND_OVER_MS, () => this.#abort());
+    const running = this.#giver.engine();
+    const cancel = this.#giver.startTimer(HAND_OVER_MS, () => this.#abort());
     this.#cancel = cancel;
+    const isLate = () => this.#cancel !== cancel;
     try {
-      const { snapshot } = await link.snapshot();
-      const endpoints = formatEndpoints(endpointsToKeep(snapshot));
-      await link.pause();
-      this.#send(path, [tun, udp]);
-      return { ...host(), endpoints };
+      return await this.#give(path, running, isLate);
     } catch (error) {
       cancel();
-      this.#resume();
+      // Whoever aborted it has resumed, and another hand-over may have begun.
+      if (!isLate()) this.#resume();
       throw error;
     }
+  }
+
+  /** `isLate`: whether the time was over meanwhile. A pause after that would never end. */
+  async #give(
+    path: string,
+    { link, features }: ReturnType<Giver["engine"]>,
+    isLate: () => boolean,
+  ): Promise<HandedOver> {
+    const { tun, udp } = features.descriptors;
+    const { snapshot } = await link.snapshot();
+    const endpoints = formatEndpoints(endpointsToKeep(snapshot));
+    if (!isLate()) await link.pause();
+    if (isLate()) throw new DaemonError("the hand-over took too long: this process goes on");
+    this.#send(path, [tun, udp]);
+    return { ...this.#giver.host(), endpoints };
   }
 
   #send(path: string, descriptors: readonly number[]): void {

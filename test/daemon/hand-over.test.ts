@@ -58,6 +58,41 @@ describe("a tunnel that is handed over", () => {
     await expect(postTo(rig.socketPath, BEGIN)).resolves.toBeDefined();
   });
 
+  it("is neither paused nor given away by an engine that answers after the time", async () => {
+    const rig = await running();
+    rig.engine.answers = false;
+    const begun = expect(postTo(rig.socketPath, BEGIN)).rejects.toThrow("took too long");
+    while (rig.engine.commands.length === 0) await settle();
+    const [asked] = rig.engine.commands;
+    rig.engine.answers = true;
+
+    await rig.timers.fire(HAND_OVER_MS);
+    if (asked !== undefined) rig.engine.post(asked);
+    await begun;
+
+    expect(rig.engine.commands.map(({ kind }) => kind)).toEqual(["snapshot", "resume", "snapshot"]);
+    expect(rig.ip).not.toContain("descriptors 20 21 to /nowhere");
+  });
+
+  it("keeps the hand-over that began after a late one", async () => {
+    const rig = await running();
+    rig.engine.answers = false;
+    const late = expect(postTo(rig.socketPath, BEGIN)).rejects.toThrow("took too long");
+    while (rig.engine.commands.length === 0) await settle();
+    const [asked] = rig.engine.commands;
+    rig.engine.answers = true;
+    await rig.timers.fire(HAND_OVER_MS);
+    const begun = postTo(rig.socketPath, BEGIN);
+    while (!rig.timers.delays().includes(HAND_OVER_MS)) await settle();
+
+    if (asked !== undefined) rig.engine.post(asked);
+    await late;
+    await begun;
+
+    expect(rig.engine.commands.filter(({ kind }) => kind === "resume")).toHaveLength(1);
+    await expect(postTo(rig.socketPath, API_PATH.handOverDone)).resolves.toEqual({ ok: true });
+  });
+
   it("is given to one process at a time, and never twice", async () => {
     const rig = await running();
     await postTo(rig.socketPath, BEGIN);
