@@ -79,7 +79,8 @@ export class TunnelDevice {
       }
       return [];
     });
-    await this.poll();
+    // The change is made: a look that fails is no refusal of it. The next one comes by itself.
+    await this.poll().catch((error: unknown) => this.#setting.log.debug(messageOf(error)));
   }
 
   /** What the device and its routes are to have. */
