@@ -2,8 +2,9 @@
  * A configuration taken over from another, step by step, each with its way back.
  *
  * What may be refused is asked or done first: the host (nothing is changed by asking), the device, then the engine,
- * all of it in one message; last come the default route and the firewall, which need the engine's new mark. When a
- * step fails, those before it are taken back, the last first. The same ways back serve who does not confirm.
+ * all of it in one message; last come the default route and the firewall, which need the engine's new mark. A default
+ * route that goes away goes before the engine's mark, for what has none is led into the tunnel itself. When a step
+ * fails, those before it are taken back, the last first. The same ways back serve who does not confirm.
  *
  * The trap: the keys of the configuration before are wiped. The engine keeps those that its peers lose, and gives
  * them back by name, until `commit`: no key's bytes are kept for the way back.
@@ -86,10 +87,17 @@ async function runSteps(
   const { host, adopt, changeNetwork, port } = targets;
   const oldMark = targets.mark();
   const mark = await host.prepareChange(fresh);
+  const isRouteGoing = defaultFamilies(old).length > 0 && defaultFamilies(fresh).length === 0;
+  const changeHost = async () => {
+    // Its own way back stands before the step: a failure may leave half of it.
+    undos.unshift(() => host.change(old, oldMark, port));
+    await host.change(fresh, mark, port);
+  };
 
   await changeNetwork(fresh);
   undos.unshift(() => changeNetwork(old));
 
+  if (isRouteGoing) await changeHost();
   await changeEngine(before, after, mark, targets, "keep");
   undos.unshift(() => changeEngine(after, before, oldMark, targets, "wipe"));
 
@@ -100,10 +108,9 @@ async function runSteps(
     changeNames(fresh, old, targets.resolver);
   });
 
-  // Its own way back stands before the step: a failure may leave half of it.
-  undos.unshift(() => host.change(old, oldMark, port));
+  if (isRouteGoing) return;
   await untilNamed(old, fresh, targets);
-  await host.change(fresh, mark, port);
+  await changeHost();
 }
 
 /** Everything is tried, whatever fails. */

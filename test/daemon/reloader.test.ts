@@ -193,6 +193,26 @@ describe("a reload", () => {
     expect([host.state(), told(rig).at(-1)?.mark]).toEqual([before, 0]);
   });
 
+  it("takes the default route away before the socket's mark, and back after it", async () => {
+    const host = new FakeHost();
+    const everything = peerConfig({ allowedIps: [prefix("0.0.0.0/0")] });
+    const rig = await started({ run: host.run, config: config({ peers: [everything] }) });
+    const before = host.state();
+    const mark = (await rig.side.status()).interface.defaultRoute?.mark;
+    const seen: unknown[] = [];
+    host.onChange = (line) => {
+      if (line.startsWith("rule")) seen.push([line.slice(0, 8), told(rig).map((one) => one.mark)]);
+    };
+    await reload(rig, config(), "?confirm=60");
+    await rig.timers.fire(60_000);
+    while (!rig.log.lines.join().includes("ROLLED BACK")) await settle();
+    expect(seen).toEqual([
+      ...[1, 2].map(() => ["rule del", []]),
+      ...[1, 2].map(() => ["rule add", [0, mark]]),
+    ]);
+    expect(host.state()).toBe(before);
+  });
+
   it("that cannot have its default route is taken back whole", async () => {
     const host = new FakeHost();
     const rig = await started({ run: host.run });
