@@ -91,7 +91,7 @@ export class ControlSide {
       failed: (error) => log.debug(messageOf(error)),
     });
     this.#succession = new Succession(environment, log, {
-      engine: () => this.#running(),
+      ...{ engine: () => this.#running(), obstacle: () => this.#reloader?.handOverObstacle },
       before: () => this.#device.before,
       leaveSocket: () => this.#surface.leave(),
     });
@@ -217,6 +217,7 @@ export class ControlSide {
     return new Reloader({
       ...{ engine, startTimer, nowMs, started: this.#config, load: loadConfig },
       current: () => this.#config,
+      isHandingOver: () => this.#succession.handOver.isUnderWay,
       reloading: (isUnderWay) => observer.reloading?.(isUnderWay),
       targets: {
         ...{ engine, port, host: this.#host, resolver: this.#resolver, log: this.#log },

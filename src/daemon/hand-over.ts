@@ -8,7 +8,8 @@
  *
  * Whoever can open the control socket may take the tunnel, as it may stop it. The trap: between the two requests
  * both processes have the descriptors, and only one may read. A new one that says nothing for HAND_OVER_MS has
- * failed: the old one goes on, and refuses the second request.
+ * failed: the old one goes on, and refuses the second request. Nor may the old one change the host once it has told
+ * what is set there: a reload and a hand-over refuse each other.
  */
 import { SECOND_MS } from "../core/time.ts";
 import type { EngineFeatures } from "../engine/messages.ts";
@@ -27,6 +28,8 @@ export const HAND_OVER_MS = 2 * SECOND_MS;
 export interface Giver {
   /** Throws a DaemonError while the tunnel starts. */
   readonly engine: () => { readonly link: EngineLink; readonly features: EngineFeatures };
+  /** Why the tunnel cannot be given away at this moment; undefined: it can. */
+  readonly obstacle: () => string | undefined;
   /** What the other process must know to undo it in the end. */
   readonly host: () => Pick<HandedOver, "changes" | "before">;
   /** Sends both descriptors; 0 or -errno. */
@@ -56,6 +59,11 @@ export class HandOver {
     this.#done = resolve;
   }
 
+  /** Whether another process takes the tunnel, or has it. */
+  get isUnderWay(): boolean {
+    return this.#cancel !== undefined || this.#isDone;
+  }
+
   /** Whether another process has the tunnel. */
   get isDone(): boolean {
     return this.#isDone;
@@ -73,10 +81,10 @@ export class HandOver {
 
   async #begin(path: string | null): Promise<HandedOver> {
     if (path === null || path === "") throw new RequestError("hand-over needs ?to=PATH");
-    if (this.#cancel !== undefined || this.#isDone) {
-      throw new DaemonError("a hand-over is under way already");
-    }
+    if (this.isUnderWay) throw new DaemonError("a hand-over is under way already");
     const running = this.#giver.engine();
+    const obstacle = this.#giver.obstacle();
+    if (obstacle !== undefined) throw new DaemonError(`not handed over: ${obstacle}`);
     const cancel = this.#giver.startTimer(HAND_OVER_MS, () => this.#abort());
     this.#cancel = cancel;
     const isLate = () => this.#cancel !== cancel;

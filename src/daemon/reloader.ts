@@ -4,7 +4,8 @@
  * One at a time: whoever asks while one is under way waits for the next one, which reads the file after that; so
  * any number of signals and requests is two readings. With a time to confirm, the configuration before comes back
  * by itself unless `confirm` is called in that time: a remote site is not lost to a typo. Until then another reload
- * is refused, because there would be two ways back.
+ * is refused, because there would be two ways back. While another process takes the tunnel over, a reload is refused;
+ * while there is one, or a way back, the other process is (hand-over.ts): the host is changed by one at a time.
  *
  * The trap: an engine that ends refuses what waits for it; its reason is reported by the control side.
  */
@@ -56,6 +57,8 @@ export interface ReloadSetting {
   readonly current: () => Config;
   readonly startTimer: StartTimer;
   readonly nowMs: () => number;
+  /** Whether another process takes the tunnel over, or has it. */
+  readonly isHandingOver: () => boolean;
   /** Told when a reload begins and when it has ended, whatever came of it. */
   readonly reloading: (isUnderWay: boolean) => void;
 }
@@ -81,6 +84,8 @@ export class Reloader {
   /** BOUNDED: one that has not begun; whoever asks for the same shares it. */
   #waiting: Waiting | undefined;
   #unconfirmed: Unconfirmed | undefined;
+  /** What waits or is under way. */
+  #pending = 0;
   #isClosed = false;
 
   constructor(setting: ReloadSetting) {
@@ -98,8 +103,19 @@ export class Reloader {
     return Math.max(0, Math.ceil(ms / SECOND_MS));
   }
 
+  /** Why the tunnel cannot be handed over at this moment; undefined: it can. */
+  get handOverObstacle(): string | undefined {
+    if (this.#pending > 0) return "a reload is under way: try again";
+    if (this.#unconfirmed === undefined) return undefined;
+    return `a reload waits to be confirmed (${this.secondsLeft} s left): run 'iptun confirm' first`;
+  }
+
   /** Takes the file over; undefined: it needs no confirmation. */
   reload(confirmSeconds: number | undefined): Promise<ReloadAnswer> {
+    if (this.#setting.isHandingOver()) {
+      const reason = "another process takes the tunnel over: reload that one, or try again";
+      return Promise.resolve({ outcome: "refused", reasons: [reason] });
+    }
     const waiting = this.#waiting;
     if (waiting !== undefined && waiting.confirmSeconds === confirmSeconds) return waiting.answer;
     if (waiting !== undefined) {
@@ -148,10 +164,15 @@ export class Reloader {
   }
 
   #next<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(() => {
-      if (this.#isClosed) throw new DaemonError("the tunnel is stopping");
-      return work();
-    });
+    this.#pending += 1;
+    const done = this.#last
+      .then(() => {
+        if (this.#isClosed) throw new DaemonError("the tunnel is stopping");
+        return work();
+      })
+      .finally(() => {
+        this.#pending -= 1;
+      });
     this.#last = done.catch(() => undefined);
     return done;
   }

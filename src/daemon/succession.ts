@@ -26,6 +26,8 @@ export interface RunningEngine {
 export interface RunningTunnel {
   /** Throws a DaemonError while the tunnel starts. */
   readonly engine: () => RunningEngine;
+  /** Why the tunnel cannot be given away at this moment; undefined: it can. */
+  readonly obstacle: () => string | undefined;
   /** The device before the tunnel took it; undefined: it is the tunnel's own. */
   readonly before: () => DeviceState | undefined;
   /** Stops listening and frees the control socket's path at once. */

@@ -288,7 +288,7 @@ function resources() {
     events: new EventStream(() => 0),
     handOver: new HandOver({
       ...{ engine: notAsked, host: notAsked, send: notAsked, errnoName: notAsked },
-      ...{ leaveSocket: notAsked, startTimer: notAsked, log: memoryLog() },
+      ...{ leaveSocket: notAsked, obstacle: notAsked, startTimer: notAsked, log: memoryLog() },
     }),
     reloader: () => undefined,
     probing: new Probing(notAsked, { startTimer, nowMs: () => 0, cpuMs: () => 0 }),

@@ -8,7 +8,7 @@ import { HAND_OVER_MS } from "../../src/daemon/hand-over.ts";
 import { formatEndpoints, parseEndpoints } from "../../src/daemon/last-endpoints.ts";
 import type { Predecessor, Taken } from "../../src/daemon/take-over.ts";
 import { endpoint } from "../helpers/address.ts";
-import { config, peerConfig } from "./config.ts";
+import { config, peerConfig, prefix } from "./config.ts";
 import { setUp, WHOLE } from "./control-rig.ts";
 import { peerSnapshot, tunnelSnapshot } from "./snapshot.ts";
 import { settle } from "./timers.ts";
@@ -109,6 +109,58 @@ describe("a tunnel that is handed over", () => {
     );
 
     expect(rig.engine.commands.at(-1)).toEqual({ kind: "resume" });
+  });
+});
+
+describe("a hand-over and a reload", () => {
+  const wider = config({
+    peers: [peerConfig({ allowedIps: [prefix("10.9.0.0/16"), prefix("10.8.0.0/24")] })],
+  });
+
+  it("refuse each other: the hand-over while the reload is under way", async () => {
+    const rig = await running();
+    rig.engine.answers = false;
+    const reloaded = postTo(rig.socketPath, "/v1/reload");
+    while (rig.engine.commands.length === 0) await settle();
+
+    await expect(postTo(rig.socketPath, BEGIN)).rejects.toThrow(
+      "503: not handed over: a reload is under way: try again",
+    );
+
+    rig.engine.answers = true;
+    for (const command of [...rig.engine.commands]) rig.engine.post(command);
+    await reloaded;
+    await expect(postTo(rig.socketPath, BEGIN)).resolves.toBeDefined();
+  });
+
+  it("refuse each other: the hand-over until the reload is confirmed", async () => {
+    const rig = await running();
+    rig.world.file = wider;
+    await postTo(rig.socketPath, "/v1/reload?confirm=60");
+
+    await expect(postTo(rig.socketPath, BEGIN)).rejects.toThrow(
+      "503: not handed over: a reload waits to be confirmed (60 s left): run 'iptun confirm' first",
+    );
+
+    expect(rig.engine.commands.filter(({ kind }) => kind === "pause")).toEqual([]);
+    await postTo(rig.socketPath, "/v1/confirm");
+    await expect(postTo(rig.socketPath, BEGIN)).resolves.toBeDefined();
+  });
+
+  it("refuse each other: the reload from the hand-over's begin until it is given up", async () => {
+    const rig = await running();
+    rig.world.file = wider;
+    await postTo(rig.socketPath, BEGIN);
+    rig.ip.length = 0;
+
+    expect(await postTo(rig.socketPath, "/v1/reload")).toEqual({
+      outcome: "refused",
+      reasons: ["another process takes the tunnel over: reload that one, or try again"],
+    });
+
+    expect(rig.ip).toEqual([]);
+    await rig.timers.fire(HAND_OVER_MS);
+    expect(await postTo(rig.socketPath, "/v1/reload")).toMatchObject({ outcome: "applied" });
   });
 });
 
