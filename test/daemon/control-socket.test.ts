@@ -13,8 +13,7 @@ import { fetchStatus } from "../../src/daemon/control-client.ts";
 import { API_PATH } from "../../src/daemon/control-paths.ts";
 import { openControlSocket } from "../../src/daemon/control-socket.ts";
 import { type StatusDocument, statusDocument } from "../../src/daemon/status.ts";
-import { config } from "./config.ts";
-import { COUNTERS, FEATURES, tunnelSnapshot } from "./snapshot.ts";
+import { statusInput } from "./snapshot.ts";
 
 let directory = "";
 let path = "";
@@ -209,20 +208,7 @@ describe("the client", () => {
   });
 });
 
-const DOCUMENT: StatusDocument = statusDocument({
-  version: "0.1.0",
-  pid: 42,
-  uptimeSeconds: 7,
-  residentBytes: 1_000,
-  config: config(),
-  features: FEATURES,
-  link: { isUp: true, mtu: 1420 },
-  host: { defaultRoute: null, firewall: "off" },
-  strangers: [],
-  snapshot: tunnelSnapshot(),
-  counters: COUNTERS,
-  rates: () => undefined,
-});
+const DOCUMENT: StatusDocument = statusDocument(statusInput());
 
 async function open(status = async () => DOCUMENT): Promise<Server> {
   const server = await openControlSocket(path, statusOnly(status));

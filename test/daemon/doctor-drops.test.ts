@@ -42,8 +42,7 @@ import { receiveRun, sealed } from "../sim/forged-runs.ts";
 import { bringUp, innerOf, newGroup, say } from "../sim/group.ts";
 import { connect } from "../sim/observe.ts";
 import { INNER, LEFT, newClientPair, type Pair, type PairOptions } from "../sim/pair.ts";
-import { config } from "./config.ts";
-import { COUNTERS, FEATURES } from "./snapshot.ts";
+import { statusInput } from "./snapshot.ts";
 
 const HOME = udp("198.51.100.1");
 const AWAY = udp("203.0.113.5", 4_000);
@@ -229,20 +228,7 @@ describe("the advice", () => {
 
 /** The document that a daemon with this snapshot would give, as it arrives. */
 function documentOf(snapshot: TunnelSnapshot) {
-  const document = statusDocument({
-    version: "0.1.0",
-    pid: 42,
-    uptimeSeconds: 7,
-    residentBytes: 1_000,
-    config: config(),
-    features: FEATURES,
-    link: { isUp: true, mtu: 1420 },
-    host: { defaultRoute: null, firewall: "off" },
-    strangers: [],
-    rates: () => undefined,
-    snapshot,
-    counters: COUNTERS,
-  });
+  const document = statusDocument(statusInput(snapshot));
   return JSON.parse(JSON.stringify(document)) as typeof document;
 }
 

@@ -4,8 +4,7 @@ import type { PeerSnapshot } from "../../src/core/options.ts";
 import type { Reading } from "../../src/daemon/metric-table.ts";
 import { Metrics } from "../../src/daemon/metrics.ts";
 import { statusDocument } from "../../src/daemon/status.ts";
-import { config } from "./config.ts";
-import { COUNTERS, FEATURES, peerSnapshot, tunnelSnapshot } from "./snapshot.ts";
+import { peerSnapshot, statusInput, tunnelSnapshot } from "./snapshot.ts";
 
 /** The text of one scrape. */
 export async function scrape(...peers: readonly PeerSnapshot[]): Promise<string> {
@@ -21,20 +20,7 @@ export function reading(...peers: readonly PeerSnapshot[]): Reading {
     peers: peers.length === 0 ? [peerSnapshot()] : peers,
     drops: { ...dropCounters(), forged: 3 },
   });
-  const status = statusDocument({
-    version: "0.1.0",
-    pid: 42,
-    uptimeSeconds: 7,
-    residentBytes: 1_000,
-    config: config(),
-    features: FEATURES,
-    link: { isUp: true, mtu: 1420 },
-    host: { defaultRoute: null, firewall: "off" },
-    snapshot,
-    counters: COUNTERS,
-    rates: () => undefined,
-    strangers: [],
-  });
+  const status = statusDocument(statusInput(snapshot));
   return {
     status,
     nowSeconds: 1_700_000_000,

@@ -2,7 +2,9 @@
 import { dropCounters } from "../../src/core/drop-reason.ts";
 import type { PeerSnapshot, SpeedSnapshot, TunnelSnapshot } from "../../src/core/options.ts";
 import { mapAddress } from "../../src/core/prefix.ts";
+import type { StatusInput } from "../../src/daemon/status.ts";
 import type { EngineCounters, EngineFeatures } from "../../src/engine/messages.ts";
+import { config } from "./config.ts";
 
 export const FEATURES: EngineFeatures = {
   descriptors: { tun: 20, udp: 21 },
@@ -125,5 +127,23 @@ export function speedSnapshot(changes: Partial<SpeedSnapshot> = {}): SpeedSnapsh
     loadedRoundTripMs: 18.25,
     mostRoundTripMs: 31,
     ...changes,
+  };
+}
+
+/** What a status document of a running tunnel is made of. */
+export function statusInput(snapshot: TunnelSnapshot = tunnelSnapshot()): StatusInput {
+  return {
+    version: "0.1.0",
+    pid: 42,
+    uptimeSeconds: 7,
+    residentBytes: 1_000,
+    config: config(),
+    features: FEATURES,
+    link: { isUp: true, mtu: 1420 },
+    host: { defaultRoute: null, firewall: "off" },
+    strangers: [],
+    rates: () => undefined,
+    snapshot,
+    counters: COUNTERS,
   };
 }

@@ -14,8 +14,7 @@ import { closeServer, MAX_CONNECTIONS } from "../../../src/daemon/bounded-http.t
 import { API_PATH } from "../../../src/daemon/control-paths.ts";
 import { openControlSocket } from "../../../src/daemon/control-socket.ts";
 import { type StatusDocument, statusDocument } from "../../../src/daemon/status.ts";
-import { config } from "../../daemon/config.ts";
-import { COUNTERS, FEATURES, tunnelSnapshot } from "../../daemon/snapshot.ts";
+import { statusInput } from "../../daemon/snapshot.ts";
 import { noteBehaviour } from "../engine/coverage.ts";
 import { type Operation, Reader } from "../engine/program.ts";
 import type { Target } from "../engine/target.ts";
@@ -238,20 +237,7 @@ export class ControlTarget implements Target {
   }
 }
 
-const DOCUMENT = statusDocument({
-  version: "0.1.0",
-  pid: 42,
-  uptimeSeconds: 1,
-  residentBytes: 1_000,
-  config: config(),
-  features: FEATURES,
-  snapshot: tunnelSnapshot(),
-  counters: COUNTERS,
-  link: { isUp: true, mtu: 1420 },
-  host: { defaultRoute: null, firewall: "off" },
-  rates: () => undefined,
-  strangers: [],
-});
+const DOCUMENT = statusDocument(statusInput());
 
 function requestOf(reader: Reader): string {
   const method = METHODS[reader.byte() % METHODS.length] ?? "";
