@@ -15,9 +15,12 @@ import { slowness } from "../helpers/slowness.ts";
 
 const DISTURBANCE = { loss: 0.02, delayMs: 20, jitterMs: 0, duplicate: 0, seed: 11 };
 const { left, right } = ADDRESSES;
-/** UDP both ways, 10,400 packets each, to a port inside. */
+/**
+ * UDP both ways, 20,800 packets each, to a port inside. A round-trip time forgets half of what it was in five
+ * seconds, and a daemon that has just begun is slower than later, because its code is not compiled yet.
+ */
 const PORT = 7_001;
-const FLOW = { bytes: 200, ratePerSecond: 1_300, seconds: 8 };
+const FLOW = { bytes: 200, ratePerSecond: 1_300, seconds: 16 };
 /** What the figures must be within. */
 const POINTS = 0.003;
 const MILLISECONDS = 1;
@@ -70,12 +73,10 @@ it("a relay that delays each way by 20 ms and drops 2 %: status has its delay an
     ] as const) {
       expect(Math.abs(told - counted)).toBeLessThan(within);
     }
-    // What the hosts themselves take at least is in no count of the relay's.
     for (const quality of [own, other]) {
       const { roundTripMs, minRoundTripMs } = quality ?? {};
-      const hostsMs = Math.max(0, Number(minRoundTripMs) - after.leastDelayMs);
-      const withinMs = hostsMs + MILLISECONDS * slowness();
-      expect(Math.abs(Number(roundTripMs) - after.meanDelayMs)).toBeLessThan(withinMs);
+      const difference = Math.abs(Number(roundTripMs) - after.meanDelayMs);
+      expect(difference).toBeLessThan(MILLISECONDS * slowness());
       expect(minRoundTripMs).toBeGreaterThan(after.leastDelayMs);
       expect(roundTripMs).toBeGreaterThanOrEqual(Number(minRoundTripMs));
     }
