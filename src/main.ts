@@ -6,7 +6,7 @@
  * and not above: a static import would run first, and loading takes some 100 ms. Of what arrives before
  * this file runs, while Node itself starts (some 30 ms), nothing can be caught: SIGTERM ends the process by
  * signal, and SIGUSR1 opens Node's debugger, which is closed here and once more by the daemon. A tunnel's process
- * starts twice where it has privileges to give up (daemon/confine.ts): all of this then happens anew.
+ * starts twice where it has privileges to give up (daemon/process/confine.ts): all of this then happens anew.
  *
  * Whatever is thrown where nobody caught it ends the process with one line and exit code 1; going on
  * half-alive would be worse. The message of such an error may come from anywhere, so it is cut to a line.
@@ -47,7 +47,7 @@ function hasConfiguration(args: readonly string[]): boolean {
 
 /** Comes back once nothing is left to give up; what stands in the way ends the process. */
 async function giveUpPrivileges(): Promise<void> {
-  const { confine } = await import("./daemon/confine.ts");
+  const { confine } = await import("./daemon/process/confine.ts");
   const { loadNative } = await import("./io/native.ts");
   try {
     await confine(loadNative());

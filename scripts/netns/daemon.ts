@@ -8,10 +8,10 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fetchStatus, postTo } from "../../src/daemon/control-client.ts";
-import { API_PATH } from "../../src/daemon/control-paths.ts";
+import { fetchStatus, postTo } from "../../src/daemon/control/control-client.ts";
+import { API_PATH } from "../../src/daemon/control/control-paths.ts";
 import { DaemonError } from "../../src/daemon/failure.ts";
-import type { ReloadAnswer } from "../../src/daemon/reloader.ts";
+import type { ReloadAnswer } from "../../src/daemon/reload/reloader.ts";
 import type { Host } from "./lab.ts";
 import { Child, expectSuccess, type Finished, finish, ROOT, until } from "./process.ts";
 import type { Status } from "./status.ts";

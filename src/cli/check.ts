@@ -14,12 +14,12 @@ import type { HandshakeCrypto } from "../core/crypto.ts";
 import { deriveKeyRing, wipeKeyRing } from "../core/keys.ts";
 import { formatEndpoint, formatPrefix } from "../core/prefix.ts";
 import { loadSodium } from "../crypto/sodium.ts";
-import { forwardingWarnings } from "../daemon/forwarding.ts";
-import { hookWarnings } from "../daemon/hook-warnings.ts";
-import { hostWarnings } from "../daemon/host-warnings.ts";
-import { addressText, planNetwork } from "../daemon/network-plan.ts";
-import { offloadState, offloadText } from "../daemon/offloads.ts";
-import { hostPortText } from "../daemon/status.ts";
+import { hostPortText } from "../daemon/control/status.ts";
+import { hookWarnings } from "../daemon/hooks/hook-warnings.ts";
+import { forwardingWarnings } from "../daemon/host/forwarding.ts";
+import { hostWarnings } from "../daemon/host/host-warnings.ts";
+import { addressText, planNetwork } from "../daemon/host/network-plan.ts";
+import { offloadState, offloadText } from "../daemon/host/offloads.ts";
 import { columns, rateText } from "./layout.ts";
 import type { Terminal } from "./terminal.ts";
 

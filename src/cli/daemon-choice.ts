@@ -5,9 +5,9 @@
  * count.
  */
 import { readdir } from "node:fs/promises";
-import { fetchStatus } from "../daemon/control-client.ts";
+import { fetchStatus } from "../daemon/control/control-client.ts";
 import { codeOf, DaemonError, EXIT } from "../daemon/failure.ts";
-import { controlSocketPath, runtimeDir } from "../daemon/runtime-dir.ts";
+import { controlSocketPath, runtimeDir } from "../daemon/process/runtime-dir.ts";
 import { EXIT_CODE } from "./exit-code.ts";
 
 const SOCKET_SUFFIX = ".sock";

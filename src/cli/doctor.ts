@@ -9,7 +9,7 @@ import type { Config } from "../config/config.ts";
 import { loadConfig, wipeKeys } from "../config/load.ts";
 import { ConfigError } from "../config/problem.ts";
 import { printable } from "../config/shown.ts";
-import { fetchStatus } from "../daemon/control-client.ts";
+import { fetchStatus } from "../daemon/control/control-client.ts";
 import { configOf, examine, type Knowledge, statusOf } from "../daemon/doctor/examine.ts";
 import { type Finding, isBad, type Level } from "../daemon/doctor/finding.ts";
 import { gather, INSTRUMENTS, type Instruments } from "../daemon/doctor/gather.ts";

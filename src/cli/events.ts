@@ -2,8 +2,8 @@
  * `iptun events`: what happens in a running daemon, a line each, until it ends or the reader has enough.
  */
 import { printable } from "../config/shown.ts";
-import { listenEvents } from "../daemon/control-client.ts";
-import type { EventDocument } from "../daemon/event-stream.ts";
+import { listenEvents } from "../daemon/control/control-client.ts";
+import type { EventDocument } from "../daemon/control/event-stream.ts";
 import { DaemonError, EXIT } from "../daemon/failure.ts";
 import { chooseSocket } from "./daemon-choice.ts";
 import { EXIT_CODE } from "./exit-code.ts";

@@ -7,7 +7,7 @@
  */
 import { printable } from "../config/shown.ts";
 import { formatAddress, formatPrefix } from "../core/prefix.ts";
-import { addressText } from "../daemon/network-plan.ts";
+import { addressText } from "../daemon/host/network-plan.ts";
 import type { InitValues, Site } from "./init-values.ts";
 import { columns } from "./layout.ts";
 

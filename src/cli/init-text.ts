@@ -5,8 +5,8 @@
  * is left out.
  */
 import { formatAddress, formatPrefix } from "../core/prefix.ts";
-import { addressText } from "../daemon/network-plan.ts";
-import { hostPortText } from "../daemon/status.ts";
+import { hostPortText } from "../daemon/control/status.ts";
+import { addressText } from "../daemon/host/network-plan.ts";
 import type { Site } from "./init-values.ts";
 
 /** Seconds between keepalives of a host that cannot be called; RFC 4787 §4.3 asks 120 of a NAT, and some keep 30. */

@@ -13,7 +13,7 @@ import { PEER_NAME_FAULT, parseAllowed, parseEndpoint, peerName } from "../confi
 import { shown } from "../config/shown.ts";
 import type { Prefix } from "../core/prefix.ts";
 import { containsAddress, formatAddress, formatPrefix, prefixesOverlap } from "../core/prefix.ts";
-import { addressText } from "../daemon/network-plan.ts";
+import { addressText } from "../daemon/host/network-plan.ts";
 import { flagOf, type InitAnswers, type InitField } from "./init-options.ts";
 import { hostAddressFault } from "./inner-addresses.ts";
 

@@ -15,7 +15,7 @@ import { printable, shown } from "../config/shown.ts";
 import { configWarnings } from "../config/warnings.ts";
 import { loadSodium } from "../crypto/sodium.ts";
 import { DaemonError, EXIT, messageOf } from "../daemon/failure.ts";
-import { makeDirectory } from "../daemon/make-directory.ts";
+import { makeDirectory } from "../daemon/process/make-directory.ts";
 import { completeAnswers, type Surroundings, surroundingsHere } from "./init-answers.ts";
 import type { InitAnswers } from "./init-options.ts";
 import { type InitPaths, stepsText } from "./init-steps.ts";

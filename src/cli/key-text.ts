@@ -4,7 +4,7 @@
  * With one key there is nothing to tell but its name. What the words mean is decided in core/key-snapshot.ts, and
  * docs/operations.md has the steps that an operator takes by them.
  */
-import type { KeyStatus, PeerStatus } from "../daemon/status.ts";
+import type { KeyStatus, PeerStatus } from "../daemon/control/status.ts";
 import { ageText, countText } from "./layout.ts";
 
 /** The row of the keys. */

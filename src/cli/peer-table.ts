@@ -3,7 +3,7 @@
  *
  * In 80 columns it has state, endpoint, age of the session, rates, round-trip time and loss; in 100 also traffic and MTU.
  */
-import type { PeerStatus } from "../daemon/status.ts";
+import type { PeerStatus } from "../daemon/control/status.ts";
 import { amountText, shortAgeText } from "./layout.ts";
 import { type Column, type Paint, type Tone, tableLines } from "./table.ts";
 

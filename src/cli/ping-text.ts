@@ -1,7 +1,7 @@
 /**
  * What `iptun ping` prints, and the figures in it, in the manner of ping(8).
  */
-import type { PingDocument } from "../daemon/pings.ts";
+import type { PingDocument } from "../daemon/control/pings.ts";
 
 /** Of a row of pings; milliseconds, null where nothing was answered. */
 export interface PingSum {

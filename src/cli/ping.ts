@@ -5,9 +5,9 @@
  * whether the one before was answered or not, as ping(8) does. SIGINT ends the row, and the sum is printed.
  */
 import { setTimeout as wait } from "node:timers/promises";
-import { ask, SILENCE_MS } from "../daemon/control-client.ts";
-import { API_PATH } from "../daemon/control-paths.ts";
-import type { PingDocument } from "../daemon/pings.ts";
+import { ask, SILENCE_MS } from "../daemon/control/control-client.ts";
+import { API_PATH } from "../daemon/control/control-paths.ts";
+import type { PingDocument } from "../daemon/control/pings.ts";
 import { chooseSocket } from "./daemon-choice.ts";
 import { EXIT_CODE } from "./exit-code.ts";
 import { numberOption } from "./number-option.ts";
@@ -17,7 +17,7 @@ import type { Terminal } from "./terminal.ts";
 const DEFAULT_COUNT = 4;
 const COUNT = { least: 1, most: 10_000, isWhole: true } as const;
 const DEFAULT_SECONDS = 1;
-/** BOUNDED: the daemon takes few at a time and in a second (daemon/pings.ts). */
+/** BOUNDED: the daemon takes few at a time and in a second (daemon/control/pings.ts). */
 const SECONDS = { least: 0.2, most: 3_600, isWhole: false } as const;
 
 /** As given on the command line. */

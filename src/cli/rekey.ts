@@ -3,7 +3,7 @@
  */
 
 import { printable } from "../config/shown.ts";
-import { askRekey } from "../daemon/control-client.ts";
+import { askRekey } from "../daemon/control/control-client.ts";
 import { chooseSocket } from "./daemon-choice.ts";
 import type { Terminal } from "./terminal.ts";
 

@@ -4,10 +4,10 @@
  * The daemon reads the file that it was started with, by itself and with its own rights; this only says when, and
  * prints what became of it.
  */
-import { postTo } from "../daemon/control-client.ts";
-import { API_PATH } from "../daemon/control-paths.ts";
+import { postTo } from "../daemon/control/control-client.ts";
+import { API_PATH } from "../daemon/control/control-paths.ts";
 import { DaemonError } from "../daemon/failure.ts";
-import type { ReloadAnswer } from "../daemon/reloader.ts";
+import type { ReloadAnswer } from "../daemon/reload/reloader.ts";
 import { chooseSocket } from "./daemon-choice.ts";
 import { EXIT_CODE } from "./exit-code.ts";
 import type { Terminal } from "./terminal.ts";

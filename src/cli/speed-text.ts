@@ -1,7 +1,7 @@
 /**
  * What `iptun speedtest` prints: the figures, what they are of, and what they are not.
  */
-import type { SpeedDocument } from "../daemon/speed-tests.ts";
+import type { SpeedDocument } from "../daemon/control/speed-tests.ts";
 import { columns, rateText } from "./layout.ts";
 
 /** One line while it runs. */

@@ -6,9 +6,9 @@
  */
 import { setTimeout as wait } from "node:timers/promises";
 import { SPEED_LEAST_BYTES, SPEED_MOST_SECONDS } from "../core/constants.ts";
-import { ask, SILENCE_MS } from "../daemon/control-client.ts";
-import { API_PATH } from "../daemon/control-paths.ts";
-import type { SpeedDocument } from "../daemon/speed-tests.ts";
+import { ask, SILENCE_MS } from "../daemon/control/control-client.ts";
+import { API_PATH } from "../daemon/control/control-paths.ts";
+import type { SpeedDocument } from "../daemon/control/speed-tests.ts";
 import { chooseSocket } from "./daemon-choice.ts";
 import { EXIT_CODE } from "./exit-code.ts";
 import { numberOption } from "./number-option.ts";

@@ -3,8 +3,9 @@
  *
  * What a healthy tunnel drops is not in it; status-text.ts has everything.
  */
-import { USUAL_DROPS } from "../daemon/drop-summary.ts";
-import type { PeerStatus, StatusDocument } from "../daemon/status.ts";
+
+import type { PeerStatus, StatusDocument } from "../daemon/control/status.ts";
+import { USUAL_DROPS } from "../daemon/log/drop-summary.ts";
 import { ageText, columns, countText } from "./layout.ts";
 import { peerTable } from "./peer-table.ts";
 import { firewallRows, troubleBlocks } from "./status-text.ts";

@@ -4,8 +4,8 @@
  * Counters that are zero are left out, except a peer's traffic. Scripts read `status --json`.
  */
 import { DROP_REASONS } from "../core/drop-reason.ts";
-import { offloadText } from "../daemon/offloads.ts";
-import type { PeerStatus, StatusDocument } from "../daemon/status.ts";
+import type { PeerStatus, StatusDocument } from "../daemon/control/status.ts";
+import { offloadText } from "../daemon/host/offloads.ts";
 import { keyRow } from "./key-text.ts";
 import { ageText, bytesText, columns, countText, rateText } from "./layout.ts";
 

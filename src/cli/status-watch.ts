@@ -5,7 +5,7 @@
  * Elsewhere it is the summary again and again. A daemon that ends, or is started again, is waited for. The trap: a
  * question may be under way when it is left; it is not waited for, and nothing is drawn any more.
  */
-import { fetchHistory, fetchStatus } from "../daemon/control-client.ts";
+import { fetchHistory, fetchStatus } from "../daemon/control/control-client.ts";
 import { DaemonError } from "../daemon/failure.ts";
 import { paintOf } from "./paint.ts";
 import { summaryText } from "./status-summary.ts";

@@ -1,9 +1,9 @@
 /**
  * `iptun status`: asks a running daemon over its control socket, and prints a summary or everything.
  */
-import { fetchStatus } from "../daemon/control-client.ts";
+import { fetchStatus } from "../daemon/control/control-client.ts";
+import type { StatusDocument } from "../daemon/control/status.ts";
 import { DaemonError } from "../daemon/failure.ts";
-import type { StatusDocument } from "../daemon/status.ts";
 import { chooseSocket } from "./daemon-choice.ts";
 import { EXIT_CODE } from "./exit-code.ts";
 import { paintOf } from "./paint.ts";

@@ -5,8 +5,8 @@
  * left out is counted. A peer takes one line of the table and, where there is room, one of sparklines.
  */
 import { printable } from "../config/shown.ts";
-import type { HistoryDocument, PeerHistory } from "../daemon/history.ts";
-import type { PeerStatus, StatusDocument } from "../daemon/status.ts";
+import type { HistoryDocument, PeerHistory } from "../daemon/control/history.ts";
+import type { PeerStatus, StatusDocument } from "../daemon/control/status.ts";
 import { peerTable } from "./peer-table.ts";
 import { sparkline } from "./sparkline.ts";
 import { attentionText, headLines } from "./status-summary.ts";

@@ -1,5 +1,5 @@
 /**
- * The `[hooks]` table: which program runs at which event. Whether it is there is asked by `check` (daemon/hook-warnings.ts).
+ * The `[hooks]` table: which program runs at which event. Whether it is there is asked by `check` (daemon/hooks/hook-warnings.ts).
  */
 import { isAbsolute } from "node:path";
 import { SECOND_MS } from "../core/time.ts";

@@ -2,21 +2,21 @@
 import type { Config } from "../config/config.ts";
 import type { EngineStart } from "../engine/messages.ts";
 import type { EnginePort } from "../engine/spawn.ts";
-import type { DeviceState } from "./device-state.ts";
-import type { DeviceNetwork } from "./given-network.ts";
-import type { StartedWith } from "./inherited.ts";
-import type { RunProcess } from "./ip-command.ts";
-import type { Journal } from "./journal.ts";
-import type { LastEndpoints } from "./last-endpoints.ts";
-import type { ListenForNews } from "./network-news.ts";
-import type { NetworkPlanInput } from "./network-plan.ts";
-import type { NodeId } from "./node-id.ts";
+import type { DeviceState } from "./host/device-state.ts";
+import type { DeviceNetwork } from "./host/given-network.ts";
+import type { RunProcess } from "./host/ip-command.ts";
+import type { Journal } from "./host/journal.ts";
+import type { ListenForNews } from "./host/network-news.ts";
+import type { NetworkPlanInput } from "./host/network-plan.ts";
+import type { Interfaces } from "./host/own-addresses.ts";
+import type { Sysctl } from "./host/sysctl.ts";
 import type { Observer } from "./observers.ts";
-import type { Interfaces } from "./own-addresses.ts";
-import type { ProcessReading } from "./process-reading.ts";
+import type { NodeId } from "./process/node-id.ts";
 import type { StartTimer } from "./repeats.ts";
-import type { Sysctl } from "./sysctl.ts";
-import type { Predecessor } from "./take-over.ts";
+import type { StartedWith } from "./succession/inherited.ts";
+import type { LastEndpoints } from "./succession/last-endpoints.ts";
+import type { Predecessor } from "./succession/take-over.ts";
+import type { ProcessReading } from "./web/process-reading.ts";
 
 export interface ControlEnvironment {
   readonly spawn: (start: EngineStart) => EnginePort;

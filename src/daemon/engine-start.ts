@@ -9,7 +9,7 @@ import { LARGEST_INNER_MTU } from "../core/constants.ts";
 import type { PeerOptions } from "../core/options.ts";
 import { SECOND_MS } from "../core/time.ts";
 import type { EngineStart, Inherited, LastEndpoint } from "../engine/messages.ts";
-import { literalEndpoint } from "./resolver.ts";
+import { literalEndpoint } from "./names/resolver.ts";
 
 /** What is known beside the configuration when the engine starts. */
 export interface StartContext {

@@ -6,9 +6,9 @@
 import type { Config } from "../config/config.ts";
 import { wantsFirewall } from "../config/default-families.ts";
 import { SECOND_MS } from "../core/time.ts";
-import { DROP_SUMMARY_MS } from "./drop-summary.ts";
-import { SAMPLE_MS } from "./history.ts";
-import { HOST_POLL_MS } from "./host-changes.ts";
+import { SAMPLE_MS } from "./control/history.ts";
+import { HOST_POLL_MS } from "./host/host-changes.ts";
+import { DROP_SUMMARY_MS } from "./log/drop-summary.ts";
 import { Repeats, type StartTimer } from "./repeats.ts";
 
 /** Milliseconds between two fetches of packet lines, at debug level. */

@@ -9,11 +9,11 @@ import type { DropCounters } from "../core/drop-reason.ts";
 import type { TunnelEvent } from "../core/options.ts";
 import type { EngineFeatures } from "../engine/messages.ts";
 import type { Log } from "../log.ts";
-import { DropSummary } from "./drop-summary.ts";
+import { type EventStream, plainEvent } from "./control/event-stream.ts";
 import type { Trace } from "./engine-link.ts";
-import { EventLog, type LogLine, packetText } from "./event-log.ts";
-import { type EventStream, plainEvent } from "./event-stream.ts";
-import { RefusalLog } from "./refusal-log.ts";
+import { DropSummary } from "./log/drop-summary.ts";
+import { EventLog, type LogLine, packetText } from "./log/event-log.ts";
+import { RefusalLog } from "./log/refusal-log.ts";
 
 /** Prints in the log of one tunnel. */
 export class Reports {

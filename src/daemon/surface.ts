@@ -6,14 +6,14 @@
 import type { Server } from "node:http";
 import type { Config } from "../config/config.ts";
 import type { LoopTime } from "../engine/spawn.ts";
-import { closeServer } from "./bounded-http.ts";
-import type { Resource } from "./control-answer.ts";
-import { type ControlApiSide, controlApi } from "./control-api.ts";
-import { openControlSocket } from "./control-socket.ts";
-import type { StartedWith } from "./inherited.ts";
-import { Metrics } from "./metrics.ts";
-import type { ProcessReading } from "./process-reading.ts";
-import { Web, type WebLog } from "./web.ts";
+import { closeServer } from "./control/bounded-http.ts";
+import type { Resource } from "./control/control-answer.ts";
+import { type ControlApiSide, controlApi } from "./control/control-api.ts";
+import { openControlSocket } from "./control/control-socket.ts";
+import type { StartedWith } from "./succession/inherited.ts";
+import { Metrics } from "./web/metrics.ts";
+import type { ProcessReading } from "./web/process-reading.ts";
+import { Web, type WebLog } from "./web/web.ts";
 
 /** What the tunnel gives to be asked for. */
 export interface SurfaceSide extends Omit<ControlApiSide, "metrics"> {

@@ -3,9 +3,9 @@
  */
 import { mkdirSync } from "node:fs";
 import { onTestFinished, vi } from "vitest";
-import { closeServer } from "../../src/daemon/bounded-http.ts";
-import type { Resource } from "../../src/daemon/control-answer.ts";
-import { openControlSocket } from "../../src/daemon/control-socket.ts";
+import { closeServer } from "../../src/daemon/control/bounded-http.ts";
+import type { Resource } from "../../src/daemon/control/control-answer.ts";
+import { openControlSocket } from "../../src/daemon/control/control-socket.ts";
 import { ConfigFiles } from "../config/config-files.ts";
 import { statusDocument } from "./status-fixture.ts";
 

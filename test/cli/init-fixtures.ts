@@ -6,8 +6,8 @@ import { runCli } from "../../src/cli/program.ts";
 import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { formatPrefix } from "../../src/core/prefix.ts";
-import { addressText } from "../../src/daemon/network-plan.ts";
-import { hostPortText } from "../../src/daemon/status.ts";
+import { hostPortText } from "../../src/daemon/control/status.ts";
+import { addressText } from "../../src/daemon/host/network-plan.ts";
 import { ConfigFiles } from "../config/config-files.ts";
 import { FakeTerminal } from "./fake-terminal.ts";
 

@@ -1,7 +1,7 @@
 /** What `iptun status` says of the keys of a peer and of a group. */
 import { describe, expect, it } from "vitest";
 import { keyRow } from "../../src/cli/key-text.ts";
-import type { KeyStatus } from "../../src/daemon/status.ts";
+import type { KeyStatus } from "../../src/daemon/control/status.ts";
 import { keyStatus, peerStatus } from "./status-fixture.ts";
 
 const FIRST = keyStatus({ fingerprint: "abcd1234" });

@@ -1,7 +1,7 @@
 /** `iptun ping`: the row, its sum, its exit code and its options. */
 import { describe, expect, it } from "vitest";
 import { runCli } from "../../src/cli/program.ts";
-import type { PingDocument } from "../../src/daemon/pings.ts";
+import type { PingDocument } from "../../src/daemon/control/pings.ts";
 import { fakeDaemon } from "./fake-daemon.ts";
 import { FakeTerminal } from "./fake-terminal.ts";
 

@@ -2,7 +2,7 @@
 import { createServer } from "node:http";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { runCli } from "../../src/cli/program.ts";
-import type { ReloadAnswer } from "../../src/daemon/reloader.ts";
+import type { ReloadAnswer } from "../../src/daemon/reload/reloader.ts";
 import { ConfigFiles } from "../config/config-files.ts";
 import { FakeTerminal } from "./fake-terminal.ts";
 

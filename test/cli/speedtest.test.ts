@@ -1,7 +1,7 @@
 /** `iptun speedtest`: what is asked, what is printed, and its exit code. */
 import { describe, expect, it } from "vitest";
 import { runCli } from "../../src/cli/program.ts";
-import type { SpeedDocument } from "../../src/daemon/speed-tests.ts";
+import type { SpeedDocument } from "../../src/daemon/control/speed-tests.ts";
 import { speedSnapshot } from "../daemon/snapshot.ts";
 import { fakeDaemon } from "./fake-daemon.ts";
 import { FakeTerminal } from "./fake-terminal.ts";

@@ -2,7 +2,7 @@
  * A status document as a daemon gives it.
  */
 import { dropCounters } from "../../src/core/drop-reason.ts";
-import type { KeyStatus, PeerStatus, StatusDocument } from "../../src/daemon/status.ts";
+import type { KeyStatus, PeerStatus, StatusDocument } from "../../src/daemon/control/status.ts";
 
 /** The only key of a peer, changed as given. */
 export function keyStatus(changes: Partial<KeyStatus> = {}): KeyStatus {

@@ -4,7 +4,7 @@ import { paintOf } from "../../src/cli/paint.ts";
 import { peerTable } from "../../src/cli/peer-table.ts";
 import { summaryText } from "../../src/cli/status-summary.ts";
 import { dropCounters } from "../../src/core/drop-reason.ts";
-import type { PeerStatus, StatusDocument } from "../../src/daemon/status.ts";
+import type { PeerStatus, StatusDocument } from "../../src/daemon/control/status.ts";
 import { peerStatus, statusDocument } from "./status-fixture.ts";
 
 const PLAIN = paintOf(false);

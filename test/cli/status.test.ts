@@ -8,7 +8,7 @@ import { runCli } from "../../src/cli/program.ts";
 import { summaryText } from "../../src/cli/status-summary.ts";
 import { peerBlock, statusText } from "../../src/cli/status-text.ts";
 import { DROP_REASONS, dropCounters } from "../../src/core/drop-reason.ts";
-import type { StatusDocument } from "../../src/daemon/status.ts";
+import type { StatusDocument } from "../../src/daemon/control/status.ts";
 import { ConfigFiles } from "../config/config-files.ts";
 import { FakeScreen, FakeTerminal } from "./fake-terminal.ts";
 import { Runtime } from "./runtime.ts";

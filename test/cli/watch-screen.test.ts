@@ -5,7 +5,7 @@ import { paintOf } from "../../src/cli/paint.ts";
 import { sparkline } from "../../src/cli/sparkline.ts";
 import { screenLines, type WatchState } from "../../src/cli/watch-screen.ts";
 import { dropCounters } from "../../src/core/drop-reason.ts";
-import type { PeerHistory } from "../../src/daemon/history.ts";
+import type { PeerHistory } from "../../src/daemon/control/history.ts";
 import { peerStatus, statusDocument } from "./status-fixture.ts";
 
 describe("sparklines", () => {

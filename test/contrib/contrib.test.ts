@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { METRICS } from "../../src/daemon/metric-table.ts";
+import { METRICS } from "../../src/daemon/web/metric-table.ts";
 import { scrape } from "../daemon/reading.ts";
 
 const RULES = "contrib/prometheus/iptun.rules.yml";

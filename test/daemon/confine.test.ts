@@ -2,7 +2,7 @@
  * Giving up privileges: when the process begins anew, with what, and when it refuses.
  */
 import { describe, expect, it } from "vitest";
-import { type ConfineNative, checkConfined, confine } from "../../src/daemon/confine.ts";
+import { type ConfineNative, checkConfined, confine } from "../../src/daemon/process/confine.ts";
 
 const ROOT = thread({ prm: "000001ffffffffff", privileges: 0 });
 const CONFINED = thread({ prm: "0000000000001000" });

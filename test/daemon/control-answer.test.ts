@@ -4,15 +4,15 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { closeServer } from "../../src/daemon/bounded-http.ts";
+import { closeServer } from "../../src/daemon/control/bounded-http.ts";
 import {
   MAX_STREAM_BACKLOG_BYTES,
   MAX_STREAMS,
   RequestError,
   type Resource,
   type Sink,
-} from "../../src/daemon/control-answer.ts";
-import { openControlSocket } from "../../src/daemon/control-socket.ts";
+} from "../../src/daemon/control/control-answer.ts";
+import { openControlSocket } from "../../src/daemon/control/control-socket.ts";
 import { ask, Listener } from "./socket-client.ts";
 
 describe("an answer", () => {

@@ -4,12 +4,12 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { mapAddress } from "../../src/core/prefix.ts";
-import { controlApi, HEALTH_MS, REKEY_MS } from "../../src/daemon/control-api.ts";
-import { EventStream } from "../../src/daemon/event-stream.ts";
-import { HandOver } from "../../src/daemon/hand-over.ts";
-import { History, SAMPLE_MS } from "../../src/daemon/history.ts";
-import { Probing } from "../../src/daemon/probing.ts";
-import type { StatusDocument } from "../../src/daemon/status.ts";
+import { controlApi, HEALTH_MS, REKEY_MS } from "../../src/daemon/control/control-api.ts";
+import { EventStream } from "../../src/daemon/control/event-stream.ts";
+import { History, SAMPLE_MS } from "../../src/daemon/control/history.ts";
+import { Probing } from "../../src/daemon/control/probing.ts";
+import type { StatusDocument } from "../../src/daemon/control/status.ts";
+import { HandOver } from "../../src/daemon/succession/hand-over.ts";
 import { peerStatus, statusDocument } from "../cli/status-fixture.ts";
 import { type Schema, schemaFaults } from "../helpers/json-schema.ts";
 import { setUp } from "./control-rig.ts";

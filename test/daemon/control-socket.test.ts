@@ -7,12 +7,12 @@ import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { closeServer, MAX_HEADER_BYTES } from "../../src/daemon/bounded-http.ts";
-import type { Resource } from "../../src/daemon/control-answer.ts";
-import { fetchStatus } from "../../src/daemon/control-client.ts";
-import { API_PATH } from "../../src/daemon/control-paths.ts";
-import { openControlSocket } from "../../src/daemon/control-socket.ts";
-import { type StatusDocument, statusDocument } from "../../src/daemon/status.ts";
+import { closeServer, MAX_HEADER_BYTES } from "../../src/daemon/control/bounded-http.ts";
+import type { Resource } from "../../src/daemon/control/control-answer.ts";
+import { fetchStatus } from "../../src/daemon/control/control-client.ts";
+import { API_PATH } from "../../src/daemon/control/control-paths.ts";
+import { openControlSocket } from "../../src/daemon/control/control-socket.ts";
+import { type StatusDocument, statusDocument } from "../../src/daemon/control/status.ts";
 import { statusInput } from "./snapshot.ts";
 
 let directory = "";

@@ -4,7 +4,7 @@
 import { stat } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { START_WAIT_MS } from "../../src/daemon/control-side.ts";
-import { FIRST_RETRY_MS } from "../../src/daemon/resolver.ts";
+import { FIRST_RETRY_MS } from "../../src/daemon/names/resolver.ts";
 import { config, peerConfig, prefix } from "./config.ts";
 import { attached, setUp } from "./control-rig.ts";
 import { FakeHost } from "./fake-host.ts";

@@ -12,15 +12,15 @@ import {
   freePriority,
   halfRoute,
   rulesForAll,
-} from "../../src/daemon/default-route.ts";
-import type { RunProcess } from "../../src/daemon/ip-command.ts";
+} from "../../src/daemon/host/default-route.ts";
+import type { RunProcess } from "../../src/daemon/host/ip-command.ts";
 import {
   type Routing,
   type RoutingRule,
   readPlaced,
   readRouting,
   readTable,
-} from "../../src/daemon/routing-rules.ts";
+} from "../../src/daemon/host/routing-rules.ts";
 
 const ROUTE: DefaultRoute = { family: 4, mark: 0x3005, priority: 32_765 };
 const UP = [

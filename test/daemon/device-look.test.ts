@@ -6,8 +6,8 @@ import {
   lookAtDevice,
   routesV4,
   routesV6,
-} from "../../src/daemon/device-look.ts";
-import type { DeviceState } from "../../src/daemon/device-state.ts";
+} from "../../src/daemon/host/device-look.ts";
+import type { DeviceState } from "../../src/daemon/host/device-state.ts";
 
 const ASKED: DeviceState = { isUp: true, mtu: 1, addresses: ["asked"], routes: [] };
 

@@ -2,7 +2,7 @@
  * Reading a device's state from iproute2's JSON.
  */
 import { describe, expect, it } from "vitest";
-import { parseDeviceState } from "../../src/daemon/device-state.ts";
+import { parseDeviceState } from "../../src/daemon/host/device-state.ts";
 
 describe("a device's state", () => {
   it("has flags, MTU, addresses and routes", () => {

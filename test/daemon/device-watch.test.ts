@@ -1,8 +1,8 @@
 /** What the watch of the device says and does about each change that somebody made. */
 import { describe, expect, it } from "vitest";
-import type { DeviceState } from "../../src/daemon/device-state.ts";
-import { DeviceWatch, REPAIR_PAUSE_MS } from "../../src/daemon/device-watch.ts";
-import { isLack, type Lack, lackOf } from "../../src/daemon/network-plan.ts";
+import type { DeviceState } from "../../src/daemon/host/device-state.ts";
+import { DeviceWatch, REPAIR_PAUSE_MS } from "../../src/daemon/host/device-watch.ts";
+import { isLack, type Lack, lackOf } from "../../src/daemon/host/network-plan.ts";
 import { address, prefix } from "./config.ts";
 import { memoryLog } from "./log.ts";
 import { settle } from "./timers.ts";

@@ -21,8 +21,8 @@ import { snapshotOf } from "../../src/core/snapshot.ts";
 import type { State } from "../../src/core/state.ts";
 import { after } from "../../src/core/time.ts";
 import { newResp } from "../../src/core/wire.ts";
+import { statusDocument } from "../../src/daemon/control/status.ts";
 import { DROP_ADVICE, dropFindings } from "../../src/daemon/doctor/drop-advice.ts";
-import { statusDocument } from "../../src/daemon/status.ts";
 import {
   addConfirmed,
   addNode,

@@ -1,8 +1,8 @@
 /** What the status document says of peers and the tunnel, at the edges where a sentence begins. */
 import { describe, expect, it } from "vitest";
+import type { PeerStatus, StatusDocument } from "../../src/daemon/control/status.ts";
 import { peerFindings } from "../../src/daemon/doctor/peer-findings.ts";
 import { tunnelFindings } from "../../src/daemon/doctor/tunnel-findings.ts";
-import type { PeerStatus, StatusDocument } from "../../src/daemon/status.ts";
 import { peerStatus, statusDocument } from "../cli/status-fixture.ts";
 
 const COUNTERS = peerStatus().counters;

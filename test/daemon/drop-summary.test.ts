@@ -1,7 +1,7 @@
 /** Drops as lines: one a reason and interval, with what came since the last. */
 import { describe, expect, it } from "vitest";
 import { dropCounters } from "../../src/core/drop-reason.ts";
-import { DropSummary } from "../../src/daemon/drop-summary.ts";
+import { DropSummary } from "../../src/daemon/log/drop-summary.ts";
 
 describe("a summary of drops", () => {
   it("has a line for each reason that grew, with its clause", () => {

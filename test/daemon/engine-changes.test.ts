@@ -1,6 +1,6 @@
 /** What the engine is told of a configuration that is read anew, where the order of it is not the matter. */
 import { afterEach, expect, it, vi } from "vitest";
-import { engineChanges } from "../../src/daemon/engine-changes.ts";
+import { engineChanges } from "../../src/daemon/reload/engine-changes.ts";
 import { config, peerConfig } from "./config.ts";
 
 afterEach(() => {

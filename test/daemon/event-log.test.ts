@@ -4,7 +4,7 @@
 import { describe, expect, it } from "vitest";
 import type { PlainEndpoint, TunnelEvent } from "../../src/core/options.ts";
 import { mapAddress, type Prefix, parseAddress } from "../../src/core/prefix.ts";
-import { EventLog, packetText, STRANGER_LINES_PER_MINUTE } from "../../src/daemon/event-log.ts";
+import { EventLog, packetText, STRANGER_LINES_PER_MINUTE } from "../../src/daemon/log/event-log.ts";
 
 describe("an event", () => {
   it.each<readonly [string, TunnelEvent, string]>([

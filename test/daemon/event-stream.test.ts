@@ -1,7 +1,7 @@
 /** The event stream: what a listener gets of what is over, ids, and what an event looks like. */
 import { describe, expect, it } from "vitest";
-import type { Sink } from "../../src/daemon/control-answer.ts";
-import { EVENTS_KEPT, EventStream, plainEvent } from "../../src/daemon/event-stream.ts";
+import type { Sink } from "../../src/daemon/control/control-answer.ts";
+import { EVENTS_KEPT, EventStream, plainEvent } from "../../src/daemon/control/event-stream.ts";
 import { EVENTS } from "./events.ts";
 
 describe("an event", () => {

@@ -1,7 +1,7 @@
 /** Signals and exceptions as one wish to end. */
 import { EventEmitter } from "node:events";
 import { describe, expect, it } from "vitest";
-import { listenForExit } from "../../src/daemon/exit-request.ts";
+import { listenForExit } from "../../src/daemon/process/exit-request.ts";
 import { memoryLog } from "./log.ts";
 
 describe("a signal", () => {

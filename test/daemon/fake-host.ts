@@ -4,7 +4,7 @@
  * Only what the daemon says is understood; anything else throws, so that a test cannot pass by a word that the
  * real programs would refuse. What the real ones answer was copied from them (iproute2 6.1, nftables 1.0.6).
  */
-import type { ProcessResult, RunProcess } from "../../src/daemon/ip-command.ts";
+import type { ProcessResult, RunProcess } from "../../src/daemon/host/ip-command.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 type Family = "-4" | "-6";

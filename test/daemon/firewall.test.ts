@@ -9,7 +9,7 @@ import {
   removeFirewall,
   setFirewall,
   tableName,
-} from "../../src/daemon/firewall.ts";
+} from "../../src/daemon/host/firewall.ts";
 import { FakeHost } from "./fake-host.ts";
 
 const PLAN: FirewallPlan = {

@@ -1,6 +1,6 @@
 /** Whether a hub is told that its kernel does not forward. */
 import { expect, it } from "vitest";
-import { forwardingWarnings } from "../../src/daemon/forwarding.ts";
+import { forwardingWarnings } from "../../src/daemon/host/forwarding.ts";
 import { config, peerConfig, prefix } from "./config.ts";
 
 const V4 = "/proc/sys/net/ipv4/ip_forward";

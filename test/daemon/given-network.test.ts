@@ -2,10 +2,10 @@
  * A device that somebody else has made: what is said of it, and that nothing is done to it.
  */
 import { expect, it } from "vitest";
-import type { DeviceState } from "../../src/daemon/device-state.ts";
-import { DeviceWatch } from "../../src/daemon/device-watch.ts";
-import { GivenNetwork } from "../../src/daemon/given-network.ts";
-import { isLack } from "../../src/daemon/network-plan.ts";
+import type { DeviceState } from "../../src/daemon/host/device-state.ts";
+import { DeviceWatch } from "../../src/daemon/host/device-watch.ts";
+import { GivenNetwork } from "../../src/daemon/host/given-network.ts";
+import { isLack } from "../../src/daemon/host/network-plan.ts";
 import { address, prefix } from "./config.ts";
 import { memoryLog } from "./log.ts";
 

@@ -2,11 +2,11 @@
  * A tunnel handed from one control side to another, both over fake engines and one real control socket.
  */
 import { describe, expect, it } from "vitest";
-import { fetchStatus, postTo } from "../../src/daemon/control-client.ts";
-import { API_PATH } from "../../src/daemon/control-paths.ts";
-import { HAND_OVER_MS } from "../../src/daemon/hand-over.ts";
-import { formatEndpoints, parseEndpoints } from "../../src/daemon/last-endpoints.ts";
-import type { Predecessor, Taken } from "../../src/daemon/take-over.ts";
+import { fetchStatus, postTo } from "../../src/daemon/control/control-client.ts";
+import { API_PATH } from "../../src/daemon/control/control-paths.ts";
+import { HAND_OVER_MS } from "../../src/daemon/succession/hand-over.ts";
+import { formatEndpoints, parseEndpoints } from "../../src/daemon/succession/last-endpoints.ts";
+import type { Predecessor, Taken } from "../../src/daemon/succession/take-over.ts";
 import { endpoint } from "../helpers/address.ts";
 import { config, peerConfig, prefix } from "./config.ts";
 import { setUp, WHOLE } from "./control-rig.ts";

@@ -1,7 +1,7 @@
 /** The last hour of each peer: which second a sample counts for, and how much is kept. */
 import { describe, expect, it } from "vitest";
 import { SAMPLE_FIELDS } from "../../src/core/sample.ts";
-import { HISTORY_PEERS, HISTORY_SECONDS, History } from "../../src/daemon/history.ts";
+import { HISTORY_PEERS, HISTORY_SECONDS, History } from "../../src/daemon/control/history.ts";
 
 /** Bytes in and out, and what is known of the path. */
 type Figures = readonly [number, number, number?, number?, number?];

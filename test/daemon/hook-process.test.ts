@@ -15,8 +15,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { until } from "../../scripts/netns/process.ts";
-import { KILL_AFTER_MS, runHook } from "../../src/daemon/hook-process.ts";
-import { hookWarnings } from "../../src/daemon/hook-warnings.ts";
+import { KILL_AFTER_MS, runHook } from "../../src/daemon/hooks/hook-process.ts";
+import { hookWarnings } from "../../src/daemon/hooks/hook-warnings.ts";
 import { startTimer } from "../../src/daemon/timers.ts";
 import { NO_HOOKS } from "./config.ts";
 import { ManualTimers, settle } from "./timers.ts";
@@ -64,7 +64,7 @@ describe("a program", () => {
     writeFileSync(
       file,
       `import { openSync } from "node:fs";
-      import { runHook } from ${JSON.stringify(source("hook-process.ts"))};
+      import { runHook } from ${JSON.stringify(source("hooks/hook-process.ts"))};
       import { startTimer } from ${JSON.stringify(source("timers.ts"))};
       try { for (;;) openSync("/dev/null", "r"); } catch {}
       console.log((await runHook(["/bin/true"], {}, 1_000, startTimer).ended).fault);`,

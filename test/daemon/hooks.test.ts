@@ -5,14 +5,14 @@ import { describe, expect, it } from "vitest";
 import type { HooksConfig } from "../../src/config/config.ts";
 import type { PeerSnapshot, QualitySnapshot } from "../../src/core/options.ts";
 import { mapAddress } from "../../src/core/prefix.ts";
-import type { HookEnd } from "../../src/daemon/hook-process.ts";
+import type { HookEnd } from "../../src/daemon/hooks/hook-process.ts";
 import {
   DOWN_LIMIT_MS,
   Hooks,
   MOST_WAITING,
   MOST_WAITING_OF_NODES,
   QUALITY_POLL_MS,
-} from "../../src/daemon/hooks.ts";
+} from "../../src/daemon/hooks/hooks.ts";
 import { NO_HOOKS } from "./config.ts";
 import { memoryLog } from "./log.ts";
 import { peerSnapshot, tunnelSnapshot } from "./snapshot.ts";

@@ -2,8 +2,8 @@
  * What `check` says of the host: only what is there to see, and only what concerns this configuration.
  */
 import { describe, expect, it } from "vitest";
-import { hostWarnings } from "../../src/daemon/host-warnings.ts";
-import type { JournalState } from "../../src/daemon/journal.ts";
+import { hostWarnings } from "../../src/daemon/host/host-warnings.ts";
+import type { JournalState } from "../../src/daemon/host/journal.ts";
 import { config, peerConfig, prefix } from "./config.ts";
 
 const ROUTED = config({ peers: [peerConfig({ allowedIps: [prefix("::/0")] })] });

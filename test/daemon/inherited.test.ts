@@ -1,6 +1,6 @@
 /** Descriptors that the process was started with. */
 import { describe, expect, it } from "vitest";
-import { takeInherited } from "../../src/daemon/inherited.ts";
+import { takeInherited } from "../../src/daemon/succession/inherited.ts";
 import { DESCRIPTOR } from "../../src/io/native.ts";
 
 const PID = 42;

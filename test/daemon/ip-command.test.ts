@@ -11,7 +11,7 @@ import {
   runIpBatch,
   runIpBatchForced,
   runProcess,
-} from "../../src/daemon/ip-command.ts";
+} from "../../src/daemon/host/ip-command.ts";
 
 const COMMANDS = [
   ["addr", "add", "10.0.0.1/24", "dev", "iptun0"],

@@ -8,8 +8,8 @@ import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type HostChange, Journal } from "../../src/daemon/journal.ts";
-import { isAlive, ownIdentity, type RunIdentity } from "../../src/daemon/run-identity.ts";
+import { type HostChange, Journal } from "../../src/daemon/host/journal.ts";
+import { isAlive, ownIdentity, type RunIdentity } from "../../src/daemon/process/run-identity.ts";
 
 const ROUTE: HostChange = { kind: "default-route", family: 6, mark: 12_288, priority: 32_765 };
 const SWITCH: HostChange = { kind: "src-valid-mark", before: "0" };

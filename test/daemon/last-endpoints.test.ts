@@ -9,7 +9,7 @@ import {
   formatEndpoints,
   LastEndpoints,
   parseEndpoints,
-} from "../../src/daemon/last-endpoints.ts";
+} from "../../src/daemon/succession/last-endpoints.ts";
 import { endpoint } from "../helpers/address.ts";
 import { peerSnapshot, tunnelSnapshot } from "./snapshot.ts";
 

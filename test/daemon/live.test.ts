@@ -2,8 +2,8 @@
  * The live stream: silent while nobody listens, once a second for all who do.
  */
 import { describe, expect, it } from "vitest";
-import type { Sink } from "../../src/daemon/control-answer.ts";
-import { LIVE_MS, Live } from "../../src/daemon/live.ts";
+import type { Sink } from "../../src/daemon/control/control-answer.ts";
+import { LIVE_MS, Live } from "../../src/daemon/web/live.ts";
 import { ManualTimers, settle } from "./timers.ts";
 
 describe("the live stream", () => {

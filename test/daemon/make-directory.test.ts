@@ -3,7 +3,7 @@ import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { makeDirectory } from "../../src/daemon/make-directory.ts";
+import { makeDirectory } from "../../src/daemon/process/make-directory.ts";
 
 let parent = "";
 beforeEach(async () => {

@@ -6,7 +6,7 @@ import {
   NEWS_PAUSE_MS,
   type News,
   NewsGate,
-} from "../../src/daemon/network-news.ts";
+} from "../../src/daemon/host/network-news.ts";
 import { NEWS } from "../../src/io/native.ts";
 import { fakeNative } from "../io/fake-native.ts";
 import { ManualTimers } from "./timers.ts";

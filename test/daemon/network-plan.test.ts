@@ -2,7 +2,7 @@
  * The `ip` commands of a configuration, on a new device, an attached one, and after a link was down.
  */
 import { describe, expect, it } from "vitest";
-import type { DeviceState } from "../../src/daemon/device-state.ts";
+import type { DeviceState } from "../../src/daemon/host/device-state.ts";
 import {
   addressText,
   isLack,
@@ -11,7 +11,7 @@ import {
   planMtu,
   planNetwork,
   planRepair,
-} from "../../src/daemon/network-plan.ts";
+} from "../../src/daemon/host/network-plan.ts";
 import { address, prefix } from "./config.ts";
 
 describe("a device of our own", () => {

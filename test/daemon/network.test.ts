@@ -1,7 +1,7 @@
 /** Device configuration over a fake `ip`. */
 import { describe, expect, it } from "vitest";
-import type { RunProcess } from "../../src/daemon/ip-command.ts";
-import { Network, readDeviceState } from "../../src/daemon/network.ts";
+import type { RunProcess } from "../../src/daemon/host/ip-command.ts";
+import { Network, readDeviceState } from "../../src/daemon/host/network.ts";
 import { address, prefix } from "./config.ts";
 
 const INPUT = {

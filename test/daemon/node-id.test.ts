@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { loadNodeId } from "../../src/daemon/node-id.ts";
+import { loadNodeId } from "../../src/daemon/process/node-id.ts";
 
 let directory = "";
 beforeEach(async () => {

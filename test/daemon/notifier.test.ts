@@ -8,7 +8,7 @@ import {
   type ServiceManager,
   STATUS_GATHER_MS,
   takeServiceManager,
-} from "../../src/daemon/notifier.ts";
+} from "../../src/daemon/process/notifier.ts";
 import { setUp } from "./control-rig.ts";
 import { memoryLog } from "./log.ts";
 import { peerSnapshot, tunnelSnapshot } from "./snapshot.ts";

@@ -2,7 +2,7 @@
  * Which offloads are in use, switched off or missing: each name in exactly one list, and the line of text.
  */
 import { describe, expect, it } from "vitest";
-import { offloadState, offloadText } from "../../src/daemon/offloads.ts";
+import { offloadState, offloadText } from "../../src/daemon/host/offloads.ts";
 
 const ALL = ["tso", "uso", "gso", "gro"] as const;
 

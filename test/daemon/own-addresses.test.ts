@@ -9,7 +9,7 @@ import {
   largestLinkMtu,
   ownAddresses,
   zoneIndex,
-} from "../../src/daemon/own-addresses.ts";
+} from "../../src/daemon/host/own-addresses.ts";
 
 describe("the largest MTU of the links", () => {
   const mtus: Readonly<Record<string, number>> = {

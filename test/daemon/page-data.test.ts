@@ -2,7 +2,7 @@
  * What the status page computes by itself: words for numbers, and the points, scale and path of a line.
  */
 import { describe, expect, it } from "vitest";
-import { areaPath, linePath, points, scaleTop } from "../../src/daemon/page/chart-data.ts";
+import { areaPath, linePath, points, scaleTop } from "../../src/daemon/web/page/chart-data.ts";
 import {
   ageText,
   agoText,
@@ -11,7 +11,7 @@ import {
   millisecondsText,
   rateText,
   shareText,
-} from "../../src/daemon/page/words.ts";
+} from "../../src/daemon/web/page/words.ts";
 
 describe("words", () => {
   it.each([

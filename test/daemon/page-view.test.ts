@@ -2,7 +2,7 @@
  * What the status page is told: no keys, a bounded number of peers, sums of all of them.
  */
 import { describe, expect, it } from "vitest";
-import { MAX_PAGE_PEERS, pageView } from "../../src/daemon/page-view.ts";
+import { MAX_PAGE_PEERS, pageView } from "../../src/daemon/web/page-view.ts";
 import { reading } from "./reading.ts";
 import { peerSnapshot } from "./snapshot.ts";
 

@@ -1,8 +1,8 @@
 /** Which MTU the device and its routes get from what the peers' paths carry. */
 import { describe, expect, it } from "vitest";
 import type { TunnelEvent } from "../../src/core/options.ts";
-import type { DeviceMtu } from "../../src/daemon/network-plan.ts";
-import { GATHER_MS, PathMtus } from "../../src/daemon/path-mtus.ts";
+import type { DeviceMtu } from "../../src/daemon/host/network-plan.ts";
+import { GATHER_MS, PathMtus } from "../../src/daemon/host/path-mtus.ts";
 import { prefix } from "./config.ts";
 import { ManualTimers } from "./timers.ts";
 

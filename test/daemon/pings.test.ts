@@ -1,8 +1,13 @@
 /** `POST /v1/ping`: answers, reasons, and what it refuses. */
 import { describe, expect, it } from "vitest";
 import { mapAddress } from "../../src/core/prefix.ts";
+import {
+  PING_WAIT_MS,
+  PINGS_AT_A_TIME,
+  PINGS_PER_SECOND,
+  Pings,
+} from "../../src/daemon/control/pings.ts";
 import { EngineLink } from "../../src/daemon/engine-link.ts";
-import { PING_WAIT_MS, PINGS_AT_A_TIME, PINGS_PER_SECOND, Pings } from "../../src/daemon/pings.ts";
 import type { PingOutcome } from "../../src/engine/messages.ts";
 import { FakeEngine } from "./fake-engine.ts";
 import { ManualTimers, settle } from "./timers.ts";

@@ -5,8 +5,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { CAP_NET_ADMIN } from "../../src/daemon/confine.ts";
-import { checkPrivileges, hasCapability } from "../../src/daemon/privileges.ts";
+import { CAP_NET_ADMIN } from "../../src/daemon/process/confine.ts";
+import { checkPrivileges, hasCapability } from "../../src/daemon/process/privileges.ts";
 import { config, peerConfig, prefix } from "./config.ts";
 
 const CAPABLE = "CapEff:\t0000000000001000\n";

@@ -1,6 +1,6 @@
 /** Lines a window. */
 import { expect, it } from "vitest";
-import { RateLimit, WINDOW_MS } from "../../src/daemon/rate-limit.ts";
+import { RateLimit, WINDOW_MS } from "../../src/daemon/log/rate-limit.ts";
 
 it.each([
   // A step a row: time in ms, whether allowed, suppressed in the window before.

@@ -1,9 +1,9 @@
 /** What metrics are made of, and their text, for the tests of metrics. */
 import { dropCounters } from "../../src/core/drop-reason.ts";
 import type { PeerSnapshot } from "../../src/core/options.ts";
-import type { Reading } from "../../src/daemon/metric-table.ts";
-import { Metrics } from "../../src/daemon/metrics.ts";
-import { statusDocument } from "../../src/daemon/status.ts";
+import { statusDocument } from "../../src/daemon/control/status.ts";
+import type { Reading } from "../../src/daemon/web/metric-table.ts";
+import { Metrics } from "../../src/daemon/web/metrics.ts";
 import { peerSnapshot, statusInput, tunnelSnapshot } from "./snapshot.ts";
 
 /** The text of one scrape. */

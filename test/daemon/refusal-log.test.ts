@@ -3,12 +3,12 @@
  */
 import { describe, expect, it } from "vitest";
 import { mapAddress, parseAddress } from "../../src/core/prefix.ts";
-import { WINDOW_MS } from "../../src/daemon/rate-limit.ts";
+import { WINDOW_MS } from "../../src/daemon/log/rate-limit.ts";
 import {
   REFUSAL_LINES_PER_MINUTE,
   REMEMBERED_REFUSALS,
   RefusalLog,
-} from "../../src/daemon/refusal-log.ts";
+} from "../../src/daemon/log/refusal-log.ts";
 
 describe("a refused run", () => {
   it("is news once for each address and each error", () => {

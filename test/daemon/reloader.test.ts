@@ -2,10 +2,10 @@
 import { describe, expect, it } from "vitest";
 import type { Config } from "../../src/config/config.ts";
 import { ConfigError } from "../../src/config/problem.ts";
-import { postTo } from "../../src/daemon/control-client.ts";
+import { postTo } from "../../src/daemon/control/control-client.ts";
 import { TRACE_POLL_MS } from "../../src/daemon/polls.ts";
-import { NAMES_WAIT_MS } from "../../src/daemon/reload-steps.ts";
-import type { ReloadAnswer } from "../../src/daemon/reloader.ts";
+import { NAMES_WAIT_MS } from "../../src/daemon/reload/reload-steps.ts";
+import type { ReloadAnswer } from "../../src/daemon/reload/reloader.ts";
 import type { Command } from "../../src/engine/messages.ts";
 import { address, config, peerConfig, prefix } from "./config.ts";
 import { setUp } from "./control-rig.ts";

@@ -11,7 +11,7 @@ import {
   REFRESH_MS,
   Resolver,
   SHORTEST_REFRESH_MS,
-} from "../../src/daemon/resolver.ts";
+} from "../../src/daemon/names/resolver.ts";
 import { ManualTimers, settle } from "./timers.ts";
 
 const PEER = { name: "b", endpoints: [{ host: "vpn.example.org", port: 1194 }] };

@@ -5,7 +5,11 @@ import { chmod, mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { controlSocketPath, prepareRuntimeDir, runtimeDir } from "../../src/daemon/runtime-dir.ts";
+import {
+  controlSocketPath,
+  prepareRuntimeDir,
+  runtimeDir,
+} from "../../src/daemon/process/runtime-dir.ts";
 
 const ME = process.getuid?.() ?? 0;
 

@@ -2,7 +2,7 @@
 import { dropCounters } from "../../src/core/drop-reason.ts";
 import type { PeerSnapshot, SpeedSnapshot, TunnelSnapshot } from "../../src/core/options.ts";
 import { mapAddress } from "../../src/core/prefix.ts";
-import type { StatusInput } from "../../src/daemon/status.ts";
+import type { StatusInput } from "../../src/daemon/control/status.ts";
 import type { EngineCounters, EngineFeatures } from "../../src/engine/messages.ts";
 import { config } from "./config.ts";
 

@@ -1,7 +1,7 @@
 /** Speed tests on the control socket: started, looked at, ended, and left alone. */
 import { describe, expect, it } from "vitest";
+import { SPEED_SECONDS, SpeedTests, UNWATCHED_MS } from "../../src/daemon/control/speed-tests.ts";
 import { EngineLink } from "../../src/daemon/engine-link.ts";
-import { SPEED_SECONDS, SpeedTests, UNWATCHED_MS } from "../../src/daemon/speed-tests.ts";
 import { FakeEngine } from "./fake-engine.ts";
 import { FEATURES, speedSnapshot } from "./snapshot.ts";
 import { ManualTimers } from "./timers.ts";

@@ -4,7 +4,7 @@
 import { describe, expect, it } from "vitest";
 import { dropCounters } from "../../src/core/drop-reason.ts";
 import { mapAddress } from "../../src/core/prefix.ts";
-import { hostPortText, type StatusInput, statusDocument } from "../../src/daemon/status.ts";
+import { hostPortText, type StatusInput, statusDocument } from "../../src/daemon/control/status.ts";
 import { config, peerConfig, prefix } from "./config.ts";
 import { COUNTERS, FEATURES, peerSnapshot, tunnelSnapshot } from "./snapshot.ts";
 

@@ -1,7 +1,7 @@
 /** Strangers that are remembered: the last ones, with how often and how long ago. */
 import { describe, expect, it } from "vitest";
 import type { TunnelEvent } from "../../src/core/options.ts";
-import { REMEMBERED_STRANGERS, StrangerList } from "../../src/daemon/stranger-list.ts";
+import { REMEMBERED_STRANGERS, StrangerList } from "../../src/daemon/log/stranger-list.ts";
 import { endpoint } from "../helpers/address.ts";
 
 describe("the list of strangers", () => {

@@ -7,7 +7,7 @@ import {
   KERNEL_SYSCTL,
   restoreValidMark,
   setValidMark,
-} from "../../src/daemon/sysctl.ts";
+} from "../../src/daemon/host/sysctl.ts";
 
 const NAME = "net.ipv4.conf.all.src_valid_mark";
 

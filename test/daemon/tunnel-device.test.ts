@@ -1,7 +1,7 @@
 /** The tunnel's device when another configuration is taken over, beside what control-side and reloader tests see. */
 import { expect, it } from "vitest";
-import type { DeviceNetwork } from "../../src/daemon/given-network.ts";
-import { TunnelDevice } from "../../src/daemon/tunnel-device.ts";
+import type { DeviceNetwork } from "../../src/daemon/host/given-network.ts";
+import { TunnelDevice } from "../../src/daemon/host/tunnel-device.ts";
 import { config } from "./config.ts";
 import { memoryLog } from "./log.ts";
 import { ManualTimers } from "./timers.ts";

@@ -4,9 +4,9 @@
 import type { Server } from "node:http";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { closeServer, MAX_CONNECTIONS } from "../../src/daemon/bounded-http.ts";
-import { CLIENT_TIMEOUT_MS, type Resource } from "../../src/daemon/control-answer.ts";
-import { openWebListener } from "../../src/daemon/web-listener.ts";
+import { closeServer, MAX_CONNECTIONS } from "../../src/daemon/control/bounded-http.ts";
+import { CLIENT_TIMEOUT_MS, type Resource } from "../../src/daemon/control/control-answer.ts";
+import { openWebListener } from "../../src/daemon/web/web-listener.ts";
 import { freePort } from "./web.ts";
 
 const servers: Server[] = [];

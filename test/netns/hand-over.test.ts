@@ -14,8 +14,8 @@ import {
   TUN,
 } from "../../scripts/netns/topology.ts";
 import { Ping } from "../../scripts/netns/traffic.ts";
-import { postTo } from "../../src/daemon/control-client.ts";
-import { API_PATH } from "../../src/daemon/control-paths.ts";
+import { postTo } from "../../src/daemon/control/control-client.ts";
+import { API_PATH } from "../../src/daemon/control/control-paths.ts";
 import { loadNative } from "../../src/io/native.ts";
 import { figure } from "../helpers/figure.ts";
 import { slowness } from "../helpers/slowness.ts";

@@ -7,7 +7,7 @@ import { type Host, withLab } from "../../scripts/netns/lab.ts";
 import { ADDRESSES, bringUp, startDaemons, startPair } from "../../scripts/netns/topology.ts";
 import { Ping, tcpThroughput } from "../../scripts/netns/traffic.ts";
 import { makeTwoRouters } from "../../scripts/netns/two-routers.ts";
-import type { SpeedDocument } from "../../src/daemon/speed-tests.ts";
+import type { SpeedDocument } from "../../src/daemon/control/speed-tests.ts";
 import { figure } from "../helpers/figure.ts";
 
 /** Of the link between the routers, each way (tc-tbf(8)). */

@@ -5,7 +5,7 @@
  * what it returns, before anything imports it:
  *
  *     vi.mock("../../src/core/state.ts", async (original) =>
- *       (await import("../sim/core-state.ts")).withStatesKept(await original()));
+ *       (await import("./core-state.ts")).withStatesKept(await original()));
  *
  * Left out are drop counters, the source limiter, and the failed opens of a session.
  */

@@ -6,7 +6,7 @@
  * answer "unclear". So "dropped" is sure, and "passed" is not. iptables-nft's rules are in the ruleset too, with
  * their matches hidden ("xt"); those of iptables-legacy are not. BOUNDED: chains that lead into one another.
  */
-import { type Json, objects } from "../json.ts";
+import { type Json, objects } from "../host/json.ts";
 
 /** Jumps inside jumps that are followed (linux net/netfilter/nf_tables_core.c, NFT_JUMP_STACK_SIZE). */
 const MOST_JUMPS = 16;

@@ -9,11 +9,11 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseAddress, parsePrefix } from "../../core/prefix.ts";
-import { CAP_NET_ADMIN } from "../confine.ts";
 import { DaemonError, EXIT, messageOf } from "../failure.ts";
-import { familyFlag, type RunProcess, runProcess } from "../ip-command.ts";
-import { type Json, objects, records } from "../json.ts";
-import { checkTunDevice, hasCapability } from "../privileges.ts";
+import { familyFlag, type RunProcess, runProcess } from "../host/ip-command.ts";
+import { type Json, objects, records } from "../host/json.ts";
+import { CAP_NET_ADMIN } from "../process/confine.ts";
+import { checkTunDevice, hasCapability } from "../process/privileges.ts";
 import type {
   DeviceEvidence,
   Evidence,

@@ -5,8 +5,8 @@
  * what could not be looked at.
  */
 import { UDP_BUFFER_BYTES } from "../../io/udp.ts";
-import { offloadText } from "../offloads.ts";
-import type { StatusDocument } from "../status.ts";
+import type { StatusDocument } from "../control/status.ts";
+import { offloadText } from "../host/offloads.ts";
 import type { Evidence } from "./evidence.ts";
 import { type Finding, fine, problem, unseen } from "./finding.ts";
 import type { Subject } from "./subject.ts";

@@ -6,8 +6,8 @@
  * not may still be (firewall-trace.ts).
  */
 import { LEAST_INNER_MTU } from "../../core/constants.ts";
-import { FORWARDING_SWITCHES, forwardingWarnings } from "../forwarding.ts";
-import type { StatusDocument } from "../status.ts";
+import type { StatusDocument } from "../control/status.ts";
+import { FORWARDING_SWITCHES, forwardingWarnings } from "../host/forwarding.ts";
 import type { Evidence, WayEvidence } from "./evidence.ts";
 import { type Finding, fine, problem, unseen } from "./finding.ts";
 import { fateOf, type Probe } from "./firewall-trace.ts";

@@ -4,7 +4,7 @@
  * Pure. A peer that is well has one line; the problems of one that is not come in the order in which they keep it
  * from working: no address, no answer, no packets, slow.
  */
-import type { PeerStatus, StatusDocument } from "../status.ts";
+import type { PeerStatus, StatusDocument } from "../control/status.ts";
 import { type Finding, fine, problem } from "./finding.ts";
 import { packetsText, secondsText } from "./words.ts";
 

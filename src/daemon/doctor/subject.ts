@@ -8,7 +8,7 @@ import type { Config, HostPort } from "../../config/config.ts";
 import { parseHostPort } from "../../config/host-port.ts";
 import type { PeerKind } from "../../core/options.ts";
 import { formatPrefix } from "../../core/prefix.ts";
-import type { PeerStatus, StatusDocument } from "../status.ts";
+import type { PeerStatus, StatusDocument } from "../control/status.ts";
 import { hostOf } from "./words.ts";
 
 export interface SubjectPeer {

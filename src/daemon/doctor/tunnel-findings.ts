@@ -4,7 +4,7 @@
  * A pure function of the document; peers are in peer-findings.ts, drops in drop-advice.ts. The counters are those
  * since the start: a fault that is over may still be told.
  */
-import type { StatusDocument } from "../status.ts";
+import type { StatusDocument } from "../control/status.ts";
 import { type Finding, fine, problem } from "./finding.ts";
 import { hostOf, packetsText, secondsText } from "./words.ts";
 

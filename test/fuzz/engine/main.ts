@@ -20,7 +20,7 @@ import { startWatchdog } from "./watchdog.ts";
 const SCOPES: Readonly<Record<string, string>> = {
   wire: "src/core/",
   config: "src/config/",
-  control: "src/daemon/control-",
+  control: "src/daemon/control/",
 };
 const MOST_FILES = 60;
 /** Programs between two looks at the clock. */

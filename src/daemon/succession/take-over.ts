@@ -1,0 +1,80 @@
+/**
+ * Takes a running tunnel over from another process: the new one's side of hand-over.ts.
+ *
+ * The descriptors come by a Unix socket of our own beside the control socket, in a directory that only the
+ * daemon's user enters. The trap: until `done` the other process may go on by itself, so nothing of the host is
+ * touched before.
+ */
+import { rmSync } from "node:fs";
+import type { Inherited, LastEndpoint } from "../../engine/messages.ts";
+import type { Native } from "../../io/native.ts";
+import { fetchStatus, postTo } from "../control/control-client.ts";
+import { API_PATH } from "../control/control-paths.ts";
+import { DaemonError, EXIT } from "../failure.ts";
+import { type HandedOver, handedOverSchema } from "./handed-over.ts";
+import { parseEndpoints } from "./last-endpoints.ts";
+
+type Addon = Pick<Native, "notifyListen" | "notifyReceive" | "close" | "errnoName">;
+
+/** What was taken. */
+export interface Taken extends Omit<HandedOver, "endpoints"> {
+  readonly inherited: Inherited;
+  readonly endpoints: readonly LastEndpoint[];
+}
+
+/** The process whose tunnel this one takes. */
+export interface Predecessor {
+  /** It stops reading and sending; what it had is ours. Throws a DaemonError where it does not give it. */
+  take(): Promise<Taken>;
+  /** The engine has the descriptors: it may end. */
+  done(): Promise<void>;
+}
+
+/** The process that answers on the control socket; undefined: none does. */
+export async function findPredecessor(
+  native: Addon,
+  socketPath: string,
+): Promise<Predecessor | undefined> {
+  try {
+    await fetchStatus(socketPath);
+  } catch (error) {
+    if (error instanceof DaemonError && error.exitCode === EXIT.NOT_RUNNING) return undefined;
+    throw error;
+  }
+  return {
+    take: () => take(native, socketPath),
+    done: async () => void (await postTo(socketPath, API_PATH.handOverDone)),
+  };
+}
+
+async function take(native: Addon, socketPath: string): Promise<Taken> {
+  // No longer than the control socket's own path, which fits.
+  const path = `${socketPath.slice(0, -"sock".length)}take`;
+  rmSync(path, { force: true });
+  const listener = native.notifyListen(new TextEncoder().encode(path));
+  if (listener < 0) {
+    throw new DaemonError(`cannot listen on ${path}: ${native.errnoName(listener)}`);
+  }
+  try {
+    const answer = await postTo(socketPath, `${API_PATH.handOver}?to=${encodeURIComponent(path)}`);
+    const { tun, udp } = receive(native, listener);
+    const parsed = handedOverSchema.safeParse(answer);
+    const endpoints = parsed.success ? parseEndpoints(parsed.data.endpoints) : undefined;
+    if (!parsed.success || endpoints === undefined) {
+      throw new DaemonError("the running daemon's answer is of another version: restart instead");
+    }
+    const { changes, before } = parsed.data;
+    return { inherited: { tun, udp, isUdpGiven: false }, endpoints, changes, before };
+  } finally {
+    native.close(listener);
+    rmSync(path, { force: true });
+  }
+}
+
+function receive(native: Addon, listener: number): { readonly tun: number; readonly udp: number } {
+  const descriptors = new Int32Array(2);
+  const length = native.notifyReceive(listener, new Uint8Array(1), descriptors);
+  const [tun = -1, udp = -1] = descriptors;
+  if (length >= 0 && tun >= 0 && udp >= 0) return { tun, udp };
+  throw new DaemonError("the running daemon has sent no descriptors");
+}
