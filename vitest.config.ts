@@ -11,7 +11,9 @@ import { defineConfig } from "vitest/config";
 const IN_MEMORY = ["bench", "config", "core", "helpers", "scenario", "sim"];
 
 const inMemory = IN_MEMORY.flatMap((folder) =>
-  readdirSync(`test/${folder}`).map((name) => `test/${folder}/${name}`),
+  readdirSync(`test/${folder}`, { encoding: "utf8", recursive: true }).map(
+    (name) => `test/${folder}/${name}`,
+  ),
 ).filter((file) => file.endsWith(".test.ts") && !readFileSync(file, "utf8").includes("vi.mock("));
 
 export default defineConfig({

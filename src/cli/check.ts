@@ -11,7 +11,7 @@ import { ConfigError } from "../config/problem.ts";
 import { configWarnings } from "../config/warnings.ts";
 import { LEAST_INNER_MTU } from "../core/constants.ts";
 import type { HandshakeCrypto } from "../core/crypto.ts";
-import { deriveKeyRing, wipeKeyRing } from "../core/keys.ts";
+import { deriveKeyRing, wipeKeyRing } from "../core/handshake/keys.ts";
 import { formatEndpoint, formatPrefix } from "../core/prefix.ts";
 import { loadSodium } from "../crypto/sodium.ts";
 import { hostPortText } from "../daemon/control/status.ts";

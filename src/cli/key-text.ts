@@ -1,7 +1,7 @@
 /**
  * A peer's keys as `iptun status` shows them: who uses which, and whether an old one can be removed.
  *
- * With one key there is nothing to tell but its name. What the words mean is decided in core/key-snapshot.ts, and
+ * With one key there is nothing to tell but its name. What the words mean is decided in core/handshake/key-snapshot.ts, and
  * docs/operations.md has the steps that an operator takes by them.
  */
 import type { KeyStatus, PeerStatus } from "../daemon/control/status.ts";

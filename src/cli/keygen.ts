@@ -8,7 +8,13 @@
  * forgotten. The bytes are.
  */
 import type { HandshakeCrypto } from "../core/crypto.ts";
-import { deriveKeyRing, formatKeyText, PSK_BYTES, pskFault, wipeKeyRing } from "../core/keys.ts";
+import {
+  deriveKeyRing,
+  formatKeyText,
+  PSK_BYTES,
+  pskFault,
+  wipeKeyRing,
+} from "../core/handshake/keys.ts";
 import { loadSodium } from "../crypto/sodium.ts";
 import { createPrivateFile, printSecret } from "./private-files.ts";
 import type { Terminal } from "./terminal.ts";

@@ -9,7 +9,7 @@
  * given as the name of a file.
  */
 import { isAbsolute, join } from "node:path";
-import { parseKeyText } from "../core/keys.ts";
+import { parseKeyText } from "../core/handshake/keys.ts";
 import type { Path } from "./locate.ts";
 import { exposureFault, type FileContent, type Identity, readRegularFile } from "./private-file.ts";
 import type { PeerSettings } from "./schema.ts";

@@ -9,7 +9,7 @@
 
 import { type MessageBatch, messageBatch, type PacketBatch, packetBatch } from "./batch.ts";
 import { JOINED_BYTES } from "./constants.ts";
-import { REPLY_BYTES } from "./send.ts";
+import { REPLY_BYTES } from "./outbound/send.ts";
 import { DATA_OVERHEAD } from "./wire.ts";
 
 /** Rows of each batch of datagrams and packets. */

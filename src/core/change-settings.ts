@@ -3,14 +3,15 @@
  *
  * Sessions stay. Budgets begin full, as at the start; a table of sources of another size begins empty.
  */
-import { releaseStrange } from "./claims.ts";
+
 import { LEAST_INNER_MTU } from "./constants.ts";
-import { sendConfirmation } from "./control.ts";
-import { SourceLimiter } from "./limiter.ts";
-import { everyPeer } from "./members.ts";
+import { SourceLimiter } from "./inbound/limiter.ts";
 import type { LimitOptions, PathMtuOptions } from "./options.ts";
-import { Path } from "./path.ts";
-import { searchPath } from "./path-mtu.ts";
+import { Path } from "./path/path.ts";
+import { searchPath } from "./path/path-mtu.ts";
+import { releaseStrange } from "./peers/claims.ts";
+import { everyPeer } from "./peers/members.ts";
+import { sendConfirmation } from "./session/control.ts";
 import { handshakeBudgets, type State } from "./state.ts";
 import { after, type Instant } from "./time.ts";
 import { TokenBucket } from "./token-bucket.ts";

@@ -4,8 +4,9 @@
  * Not the snapshot: that is all an operator may see, and made when somebody asks. This is one list of names and one
  * array of figures, so that a hub with a thousand peers can give it every second. A group's own entry is not in it.
  */
-import { everyPeer } from "./members.ts";
+
 import type { TunnelSample } from "./options.ts";
+import { everyPeer } from "./peers/members.ts";
 import type { State } from "./state.ts";
 
 /** Where a figure stands among a peer's: bytes so far, milliseconds, shares from 0 to 1. NaN: not known. */

@@ -1,11 +1,11 @@
 /** The state as plain data for status: no key bytes, only fingerprints. */
 
 import { REJECT_AFTER_MS } from "./constants.ts";
-import { plainEndpoint } from "./endpoints.ts";
-import { keySnapshots } from "./key-snapshot.ts";
-import { everyPeer } from "./members.ts";
+import { keySnapshots } from "./handshake/key-snapshot.ts";
 import type { PeerSnapshot, SessionSnapshot, TunnelSnapshot } from "./options.ts";
-import type { Peer, Session } from "./peer.ts";
+import { plainEndpoint } from "./path/endpoints.ts";
+import { everyPeer } from "./peers/members.ts";
+import type { Peer, Session } from "./peers/peer.ts";
 import type { State } from "./state.ts";
 import type { Instant } from "./time.ts";
 

@@ -10,24 +10,24 @@ import {
   ICMP_PER_SECOND,
   STRANGE_OPENS_PER_SECOND,
 } from "./constants.ts";
-import { CookieJar } from "./cookie.ts";
 import type { Aead, HandshakeCrypto } from "./crypto.ts";
-import { DeadlineHeap } from "./deadlines.ts";
 import { type DropCounters, type DropReason, dropCounters } from "./drop-reason.ts";
 import { EventQueue } from "./event-queue.ts";
-import { SourceLimiter } from "./limiter.ts";
+import { CookieJar } from "./handshake/cookie.ts";
+import { PskTable } from "./handshake/psk.ts";
+import { Strangers } from "./handshake/strangers.ts";
+import { SourceLimiter } from "./inbound/limiter.ts";
+import { RefusedAddress } from "./inbound/refused-address.ts";
 import type { LimitOptions, OffloadOptions, PingAnswer, TunnelOptions } from "./options.ts";
-import type { PacedTotal } from "./pacing.ts";
-import type { PathMtuState, Peer, Pending, Psk, Session } from "./peer.ts";
-import { PskTable } from "./psk.ts";
-import { RefusedAddress } from "./refused-address.ts";
-import { RouteTable } from "./routes.ts";
-import type { SpeedTest } from "./speed-test.ts";
-import { Strangers } from "./strangers.ts";
+import { TransmitQueue } from "./outbound/transmit-queue.ts";
+import type { WaitingTotal } from "./outbound/waiting.ts";
+import type { PacedTotal } from "./pacing/pacing.ts";
+import type { SpeedTest } from "./path/speed-test.ts";
+import type { PathMtuState, Peer, Pending, Psk, Session } from "./peers/peer.ts";
+import { RouteTable } from "./peers/routes.ts";
+import { DeadlineHeap } from "./session/deadlines.ts";
 import type { Instant } from "./time.ts";
 import { TokenBucket } from "./token-bucket.ts";
-import { TransmitQueue } from "./transmit-queue.ts";
-import type { WaitingTotal } from "./waiting.ts";
 import { viewOf } from "./wire.ts";
 
 /** A datagram and the message row it came in. */

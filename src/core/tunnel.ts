@@ -10,18 +10,15 @@
  * `pollTransmit`.
  */
 
-import { endAttempt } from "./attempt.ts";
 import type { TunnelBuffers } from "./buffers.ts";
 import { setInnerAddresses, setLimits, setMtu } from "./change-settings.ts";
-import { sendClose, sendProbe } from "./control.ts";
 import type { Aead, HandshakeCrypto } from "./crypto.ts";
-import { TIMERS } from "./deadlines.ts";
-import { handleDeferred } from "./deferred.ts";
-import { resumeEndpoint } from "./endpoints.ts";
-import { startAttempt } from "./initiate.ts";
-import { deriveKeyRing, wipeKeyRing } from "./keys.ts";
-import { armKeepalive } from "./liveness.ts";
-import { everyPeer } from "./members.ts";
+import { endAttempt } from "./handshake/attempt.ts";
+import { handleDeferred } from "./handshake/deferred.ts";
+import { startAttempt } from "./handshake/initiate.ts";
+import { deriveKeyRing, wipeKeyRing } from "./handshake/keys.ts";
+import { keepKeys, setKeys, takeKeys, wipeKeys } from "./handshake/peer-keys.ts";
+import { Receiver } from "./inbound/receive.ts";
 import type {
   LimitOptions,
   PathMtuOptions,
@@ -39,21 +36,24 @@ import type {
   TunnelSample,
   TunnelSnapshot,
 } from "./options.ts";
-import { searchPath } from "./path-mtu.ts";
-import { fromPlain, Peer } from "./peer.ts";
-import { keepKeys, setKeys, takeKeys, wipeKeys } from "./peer-keys.ts";
-import { sendPing } from "./ping.ts";
-import { Receiver } from "./receive.ts";
-import { releaseLocalSides } from "./roaming.ts";
+import { Sender } from "./outbound/send.ts";
+import { resumeEndpoint } from "./path/endpoints.ts";
+import { searchPath } from "./path/path-mtu.ts";
+import { sendPing } from "./path/ping.ts";
+import { releaseLocalSides } from "./path/roaming.ts";
+import { SpeedSender, startSpeedTest } from "./path/speed-send.ts";
+import { everyPeer } from "./peers/members.ts";
+import { fromPlain, Peer } from "./peers/peer.ts";
+import { updatePeer } from "./peers/update-peer.ts";
 import { sampleOf } from "./sample.ts";
-import { Sender } from "./send.ts";
-import { closeSession, dropSessions } from "./sessions.ts";
+import { sendClose, sendProbe } from "./session/control.ts";
+import { TIMERS } from "./session/deadlines.ts";
+import { armKeepalive } from "./session/liveness.ts";
+import { closeSession, dropSessions } from "./session/sessions.ts";
+import { handleTimers } from "./session/timers.ts";
 import { snapshotOf } from "./snapshot.ts";
-import { SpeedSender, startSpeedTest } from "./speed-send.ts";
 import { drop, newState, type State } from "./state.ts";
 import { type Instant, NEVER } from "./time.ts";
-import { handleTimers } from "./timers.ts";
-import { updatePeer } from "./update-peer.ts";
 
 /** When `handleTimeout` has something to do, and what. */
 export interface Deadline {

@@ -1,6 +1,6 @@
 /** How many datagrams or packets a batch holds: a row may be a run of datagrams, or packets that were joined. */
 import type { MessageBatch, PacketBatch } from "../core/batch.ts";
-import { datagramsIn } from "../core/message-runs.ts";
+import { datagramsIn } from "../core/outbound/message-runs.ts";
 import { MESSAGE_FIELDS, PACKET_FIELDS, packetsIn } from "../core/rows.ts";
 
 /** Datagrams of all rows. */

@@ -3,7 +3,7 @@
  *
  * Nothing here fails: what a change needs was checked by whoever made it.
  */
-import { keyBytes } from "../core/keys.ts";
+import { keyBytes } from "../core/handshake/keys.ts";
 import type { Instant } from "../core/time.ts";
 import type { Tunnel } from "../core/tunnel.ts";
 import type { Change, KeyedPeer } from "./messages.ts";

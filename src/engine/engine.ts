@@ -8,7 +8,7 @@
  * before a descriptor is empty, but must never return with an error state left to call again at once.
  */
 
-import { keyBytes } from "../core/keys.ts";
+import { keyBytes } from "../core/handshake/keys.ts";
 import type { Instant } from "../core/time.ts";
 import { datagramsInBatch, packetsInBatch } from "./batch-counts.ts";
 import { applyChange, type ChangeTargets, nameKeys } from "./change.ts";

@@ -6,7 +6,7 @@
  * the call the caller's arrays are empty, and no copy stays in the control side's heap.
  */
 import { Worker } from "node:worker_threads";
-import { keyBytes } from "../core/keys.ts";
+import { keyBytes } from "../core/handshake/keys.ts";
 import type { KeySource } from "../core/options.ts";
 import { type Command, type EngineStart, keysOf, type Report } from "./messages.ts";
 

@@ -7,7 +7,7 @@
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { tunnelBuffers } from "../core/buffers.ts";
-import { keyBytes } from "../core/keys.ts";
+import { keyBytes } from "../core/handshake/keys.ts";
 import { Tunnel } from "../core/tunnel.ts";
 import { nativeAead } from "../crypto/aead.ts";
 import { loadSodium } from "../crypto/sodium.ts";

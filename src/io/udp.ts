@@ -7,7 +7,7 @@
  */
 
 import { type MessageBatch, messageBatch } from "../core/batch.ts";
-import { datagramsIn } from "../core/message-runs.ts";
+import { datagramsIn } from "../core/outbound/message-runs.ts";
 import { formatEndpoint } from "../core/prefix.ts";
 import { MESSAGE, MESSAGE_DONT_FRAGMENT, MESSAGE_FIELDS } from "../core/rows.ts";
 import type { Instant } from "../core/time.ts";

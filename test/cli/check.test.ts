@@ -3,7 +3,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { runCli } from "../../src/cli/program.ts";
-import { deriveKeyRing } from "../../src/core/keys.ts";
+import { deriveKeyRing } from "../../src/core/handshake/keys.ts";
 import { loadSodium } from "../../src/crypto/sodium.ts";
 import { Journal } from "../../src/daemon/host/journal.ts";
 import { ownIdentity } from "../../src/daemon/process/run-identity.ts";

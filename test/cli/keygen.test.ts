@@ -4,7 +4,7 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { runCli } from "../../src/cli/program.ts";
-import { deriveKeyRing, parseKeyText } from "../../src/core/keys.ts";
+import { deriveKeyRing, parseKeyText } from "../../src/core/handshake/keys.ts";
 import { loadSodium } from "../../src/crypto/sodium.ts";
 import { ConfigFiles, configText } from "../config/config-files.ts";
 import { FakeTerminal, systemError } from "./fake-terminal.ts";

@@ -5,7 +5,7 @@
  * other work runs on the same processors.
  */
 import { describe, expect, it, vi } from "vitest";
-import type * as Keys from "../../src/core/keys.ts";
+import type * as Keys from "../../src/core/handshake/keys.ts";
 import { KEY_A } from "../helpers/config-samples.ts";
 import { ConfigFiles, configOf, configText, problemsOf } from "./config-files.ts";
 
@@ -17,7 +17,7 @@ const TOO_MANY_VALUES = "c.toml: has more than 20000 values; expected fewer; spl
 const TOO_MANY_PROBLEMS = "c.toml: has more than 200 problems; the rest is not read";
 
 const readKeys: Uint8Array[] = [];
-vi.mock("../../src/core/keys.ts", async (importOriginal) => {
+vi.mock("../../src/core/handshake/keys.ts", async (importOriginal) => {
   const original = await importOriginal<typeof Keys>();
   return {
     ...original,

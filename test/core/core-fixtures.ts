@@ -7,13 +7,13 @@
 import { type Endpoint, endpointFrom } from "../../src/core/address.ts";
 import { messageBatch } from "../../src/core/batch.ts";
 import { TRANSMIT_QUEUE } from "../../src/core/constants.ts";
-import { keyBytes } from "../../src/core/keys.ts";
-import { admit } from "../../src/core/members.ts";
+import { keyBytes } from "../../src/core/handshake/keys.ts";
+import { newPsk } from "../../src/core/handshake/psk.ts";
 import { DEFAULT_LIMITS, type PeerOptions, type TunnelOptions } from "../../src/core/options.ts";
-import { isNode, type Node, Peer, type Psk, type Session } from "../../src/core/peer.ts";
-import { newPsk } from "../../src/core/psk.ts";
+import { admit } from "../../src/core/peers/members.ts";
+import { isNode, type Node, Peer, type Psk, type Session } from "../../src/core/peers/peer.ts";
 import { MESSAGE, MESSAGE_FIELDS } from "../../src/core/rows.ts";
-import { confirmSession, makeSession } from "../../src/core/sessions.ts";
+import { confirmSession, makeSession } from "../../src/core/session/sessions.ts";
 import { freshIndex, newState, type State } from "../../src/core/state.ts";
 import type { Instant } from "../../src/core/time.ts";
 import { DATA } from "../../src/core/wire.ts";

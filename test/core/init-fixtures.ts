@@ -3,13 +3,13 @@
  * initiator needs (respond.ts, initiate.ts).
  */
 import type { Endpoint } from "../../src/core/address.ts";
-import { cookieMac, openChallenge } from "../../src/core/cookie.ts";
 import type { KeyPair } from "../../src/core/crypto.ts";
 import type { DropReason } from "../../src/core/drop-reason.ts";
-import { handshakePrologue } from "../../src/core/keys.ts";
-import { NoiseInitiator, NoiseResponder } from "../../src/core/noise.ts";
-import type { Psk } from "../../src/core/peer.ts";
-import { receiveInit } from "../../src/core/respond.ts";
+import { cookieMac, openChallenge } from "../../src/core/handshake/cookie.ts";
+import { handshakePrologue } from "../../src/core/handshake/keys.ts";
+import { NoiseInitiator, NoiseResponder } from "../../src/core/handshake/noise.ts";
+import { receiveInit } from "../../src/core/handshake/respond.ts";
+import type { Psk } from "../../src/core/peers/peer.ts";
 import type { State } from "../../src/core/state.ts";
 import type { Instant } from "../../src/core/time.ts";
 import {

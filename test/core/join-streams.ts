@@ -1,5 +1,5 @@
 /**
- * Streams of packets for the tests of core/join.ts: several flows mixed, with all that a path does to them.
+ * Streams of packets for the tests of core/inbound/join.ts: several flows mixed, with all that a path does to them.
  *
  * A stream is a list of steps, each of which says what is unusual about the next packet of one flow, and
  * of faults of the path afterwards; both are fast-check values, so a failing stream shrinks. Also the
@@ -8,8 +8,8 @@
  */
 import fc from "fast-check";
 import { type PacketBatch, packetBatch } from "../../src/core/batch.ts";
+import { Joiner, type JoinWish } from "../../src/core/inbound/join.ts";
 import { emptyUpperLayer, findTransport } from "../../src/core/inner-packet.ts";
-import { Joiner, type JoinWish } from "../../src/core/join.ts";
 import { alikeOf } from "../helpers/alike-twin.ts";
 import { type Arrived, type Delivered, readDelivered } from "../helpers/gso-twin.ts";
 import {
@@ -221,7 +221,7 @@ export function join(
 
 /**
  * The rows that a Joiner makes of packets that lie one behind another, alike ones handed over together as
- * core/deliver.ts does.
+ * core/inbound/deliver.ts does.
  */
 export function joinRuns(packets: readonly Arrived[], wish: JoinWish = BOTH): PacketBatch {
   const arena = concat(...packets.map(({ bytes }) => bytes));
@@ -259,7 +259,7 @@ function alikeFrom(packets: readonly Arrived[], index: number): number {
 
 /**
  * The rows that a Joiner makes of packets. They lie at odd places with rubbish between, the rows are full
- * of rubbish before, and `upper` is a stale one where the checksum is full, as in core/receive.ts; as there,
+ * of rubbish before, and `upper` is a stale one where the checksum is full, as in core/inbound/receive.ts; as there,
  * the short way is asked first, unless a test wants the long one alone.
  */
 export function joinRows(

@@ -6,8 +6,8 @@
  */
 import type { Endpoint } from "../../src/core/address.ts";
 import { type MessageBatch, messageBatch, packetBatch } from "../../src/core/batch.ts";
-import type { Session } from "../../src/core/peer.ts";
-import { Receiver } from "../../src/core/receive.ts";
+import { Receiver } from "../../src/core/inbound/receive.ts";
+import type { Session } from "../../src/core/peers/peer.ts";
 import {
   at,
   MESSAGE,

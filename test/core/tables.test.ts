@@ -13,12 +13,12 @@ import {
   TRANSMIT_QUEUE,
 } from "../../src/core/constants.ts";
 import { EventQueue } from "../../src/core/event-queue.ts";
-import { Floors } from "../../src/core/floors.ts";
+import { Floors } from "../../src/core/handshake/floors.ts";
+import { SeenInits } from "../../src/core/handshake/seen-inits.ts";
+import { Strangers } from "../../src/core/handshake/strangers.ts";
+import { TransmitQueue } from "../../src/core/outbound/transmit-queue.ts";
 import { MESSAGE, MESSAGE_FIELDS } from "../../src/core/rows.ts";
-import { SeenInits } from "../../src/core/seen-inits.ts";
-import { Strangers } from "../../src/core/strangers.ts";
 import { after, type Instant } from "../../src/core/time.ts";
-import { TransmitQueue } from "../../src/core/transmit-queue.ts";
 
 const START = 1_000 as Instant;
 

@@ -1,6 +1,6 @@
 /** The engine's start message from a configuration. */
 import { describe, expect, it } from "vitest";
-import { keyBytes } from "../../src/core/keys.ts";
+import { keyBytes } from "../../src/core/handshake/keys.ts";
 import { formatEndpoint } from "../../src/core/prefix.ts";
 import { engineStart } from "../../src/daemon/engine-start.ts";
 import { config, peerConfig } from "./config.ts";

@@ -1,5 +1,5 @@
 /** An engine's port that a test plays: it sees the commands and gives the reports. */
-import { keyBytes } from "../../src/core/keys.ts";
+import { keyBytes } from "../../src/core/handshake/keys.ts";
 import type { SpeedRefusal, SpeedSnapshot, TunnelSample } from "../../src/core/options.ts";
 import type { Command, EngineStart, Report } from "../../src/engine/messages.ts";
 import type { EnginePort, EnginePortListener } from "../../src/engine/spawn.ts";

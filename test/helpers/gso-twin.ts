@@ -1,5 +1,5 @@
 /**
- * Plain twins of core/join.ts: which packets may become one, and what a kernel makes of the rows again.
+ * Plain twins of core/inbound/join.ts: which packets may become one, and what a kernel makes of the rows again.
  *
  * `plainJoin` says by the rules, in objects and lists, which of the packets that arrived form a run. It
  * looks at every header with code of its own. `readDelivered` follows the rows as the addon would and

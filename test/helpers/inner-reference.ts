@@ -1,6 +1,6 @@
 /**
  * What must become of an inner packet: the rules of docs/protocol.md ("Plaintext of DATA", rules 10 and 13) written
- * down plainly, as the twin of core/inner-packet.ts, core/deliver.ts and step 1 and 2 of core/send.ts.
+ * down plainly, as the twin of core/inner-packet.ts, core/inbound/deliver.ts and step 1 and 2 of core/outbound/send.ts.
  *
  * It slices and copies where the core must not, and shares no code with it. Two of its answers are choices of the core
  * and not of a standard: at most eight extension headers are followed, and a jumbogram (RFC 2675) is malformed.

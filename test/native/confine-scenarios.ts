@@ -44,7 +44,7 @@ export async function badExec() {
   const exec = (path: string, args: string) =>
     native.errnoName(native.processExec(encoder.encode(path), encoder.encode(args), 3));
   return {
-    missing: exec("/nonexistent\0", "a\0"),
+    missing: exec("/proc/nonexistent\0", "a\0"),
     openPath: exec("/bin/true", "a\0"),
     openArgument: exec("/bin/true\0", "a"),
     noArgument: exec("/bin/true\0", ""),

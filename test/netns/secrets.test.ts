@@ -14,7 +14,7 @@ import { until } from "../../scripts/netns/process.ts";
 import { countNeedles } from "../../scripts/netns/search.ts";
 import { ADDRESSES, type Pair, startPair } from "../../scripts/netns/topology.ts";
 import { ping } from "../../scripts/netns/traffic.ts";
-import { deriveKeyRing, parseKeyText } from "../../src/core/keys.ts";
+import { deriveKeyRing, parseKeyText } from "../../src/core/handshake/keys.ts";
 import { loadSodium } from "../../src/crypto/sodium.ts";
 import { figure } from "../helpers/figure.ts";
 

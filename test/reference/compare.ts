@@ -5,7 +5,7 @@
  */
 
 import type { Endpoint } from "../../src/core/address.ts";
-import type { Peer as CorePeer } from "../../src/core/peer.ts";
+import type { Peer as CorePeer } from "../../src/core/peers/peer.ts";
 import type { Prefix } from "../../src/core/prefix.ts";
 import type { Instant } from "../../src/core/time.ts";
 import { type Address, addressOf, addressText, type Ip, ipText } from "./model/address.ts";

@@ -6,13 +6,13 @@
  */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { HandshakeCrypto } from "../../src/core/crypto.ts";
-import { TimerTable } from "../../src/core/deadlines.ts";
-import { Deliverer } from "../../src/core/deliver.ts";
-import { Floors } from "../../src/core/floors.ts";
-import { MessageRuns } from "../../src/core/message-runs.ts";
-import { ReplayWindow } from "../../src/core/replay-window.ts";
-import { SeenInits } from "../../src/core/seen-inits.ts";
-import { SessionOf } from "../../src/core/session.ts";
+import { Floors } from "../../src/core/handshake/floors.ts";
+import { SeenInits } from "../../src/core/handshake/seen-inits.ts";
+import { Deliverer } from "../../src/core/inbound/deliver.ts";
+import { MessageRuns } from "../../src/core/outbound/message-runs.ts";
+import { TimerTable } from "../../src/core/session/deadlines.ts";
+import { ReplayWindow } from "../../src/core/session/replay-window.ts";
+import { SessionOf } from "../../src/core/session/session.ts";
 import { TokenBucket } from "../../src/core/token-bucket.ts";
 import { runSchedule } from "./run.ts";
 import { Violation } from "./violation.ts";

@@ -3,8 +3,9 @@
  *
  * The heap's `update` is wrapped, and hands over whom it was called for while `observe` runs.
  */
-import { DeadlineHeap, type Sleeper } from "../../src/core/deadlines.ts";
-import { Peer } from "../../src/core/peer.ts";
+
+import { Peer } from "../../src/core/peers/peer.ts";
+import { DeadlineHeap, type Sleeper } from "../../src/core/session/deadlines.ts";
 
 let found: Set<Peer> | undefined;
 

@@ -4,7 +4,7 @@
  * A turn has the order that core/tunnel.ts prescribes. After each of its phases what the tunnel sent and
  * delivered must be what the model says, no more and no less, and so must what it remembers.
  */
-import type { Peer as CorePeer } from "../../src/core/peer.ts";
+import type { Peer as CorePeer } from "../../src/core/peers/peer.ts";
 import { after, type Instant } from "../../src/core/time.ts";
 import type { Tunnel } from "../../src/core/tunnel.ts";
 import { compareAll, compareDrops, compareFloors } from "./compare.ts";

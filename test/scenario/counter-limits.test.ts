@@ -5,7 +5,7 @@
  * boundary, in both directions. Nothing else is replaced.
  */
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { SessionOf } from "../../src/core/session.ts";
+import { SessionOf } from "../../src/core/session/session.ts";
 import { figure } from "../helpers/figure.ts";
 import { dataCounter, receiverIndex, TYPE, typeOf } from "../helpers/wire-view.ts";
 import { bulk, sendBulk } from "../sim/bulk.ts";

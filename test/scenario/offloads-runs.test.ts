@@ -1,5 +1,5 @@
 /**
- * Claims of core/receive.ts where a socket gives runs of datagrams (UDP_GRO): each datagram is judged alone.
+ * Claims of core/inbound/receive.ts where a socket gives runs of datagrams (UDP_GRO): each datagram is judged alone.
  *
  * Runs are made by hand under a live session, so that a run may hold what an attacker on the path puts into
  * it: forged, replayed and foreign datagrams of the right size from the right address.

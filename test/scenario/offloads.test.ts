@@ -5,7 +5,7 @@
  * having offloads or not. What the runs of the receiving side may hold is in offloads-runs.test.ts.
  */
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { SessionOf } from "../../src/core/session.ts";
+import { SessionOf } from "../../src/core/session/session.ts";
 import { hasRightChecksum, pingPacket, viewPacket } from "../helpers/packets.ts";
 import { Random, seeds } from "../helpers/random.ts";
 import { type SuperPacketParts, superPacket } from "../helpers/super-packets.ts";

@@ -9,9 +9,9 @@
  *
  * Left out are drop counters, the source limiter, and the failed opens of a session.
  */
-import type { Floors } from "../../src/core/floors.ts";
-import type { Peer, Session } from "../../src/core/peer.ts";
-import { REPLAY_WINDOW } from "../../src/core/replay-window.ts";
+import type { Floors } from "../../src/core/handshake/floors.ts";
+import type { Peer, Session } from "../../src/core/peers/peer.ts";
+import { REPLAY_WINDOW } from "../../src/core/session/replay-window.ts";
 import type { State } from "../../src/core/state.ts";
 import { ipBytes } from "../helpers/address.ts";
 import type { Host } from "./host.ts";

@@ -10,7 +10,7 @@
  * rule, and is refused by the core as it is.
  */
 import { describe, expect, it, vi } from "vitest";
-import type { Floors } from "../../src/core/floors.ts";
+import type { Floors } from "../../src/core/handshake/floors.ts";
 import { figure, IS_FULL } from "../helpers/figure.ts";
 import { Random } from "../helpers/random.ts";
 import { ATTACKS, type Attack, LOOSE, REFLECTION, SPLICE } from "./attacks.ts";
@@ -34,7 +34,7 @@ import { tell } from "./transcript.ts";
 import { Walker } from "./walk.ts";
 
 const mocked = vi.hoisted(() => ({ floorsFall: false }));
-vi.mock(import("../../src/core/floors.ts"), async (original) => {
+vi.mock(import("../../src/core/handshake/floors.ts"), async (original) => {
   const actual = await original();
   return {
     Floors: class extends actual.Floors {

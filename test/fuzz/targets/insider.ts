@@ -10,8 +10,8 @@ import {
   handshakePrologue,
   type KeyRing,
   transportMaterial,
-} from "../../../src/core/keys.ts";
-import { NoiseInitiator, NoiseResponder } from "../../../src/core/noise.ts";
+} from "../../../src/core/handshake/keys.ts";
+import { NoiseInitiator, NoiseResponder } from "../../../src/core/handshake/noise.ts";
 import type { Sealing } from "./holder.ts";
 
 /** What an insider puts where a genuine side has no choice. */

@@ -1,7 +1,7 @@
 /**
  * Rule 12 as it reads: when may the address that a host sends to change, and to what.
  *
- * Written from the rule alone; src/core/roaming.ts does the same for the product.
+ * Written from the rule alone; src/core/path/roaming.ts does the same for the product.
  */
 import { type Address, ipOf, portOf } from "./address.ts";
 import { PATH_CHALLENGE_CAUSE, PATH_CHALLENGE_GAP } from "./rules.ts";
