@@ -61,6 +61,7 @@ export interface Settings {
   readonly outerDevice?: string;
   readonly copyDscp?: boolean;
   readonly firewall?: boolean;
+  readonly fwmark?: number;
   readonly peers: readonly PeerSettings[];
   readonly offload?: OffloadSettings;
   /** Where metrics are served, "address:port", and whether the status page is. */
@@ -83,6 +84,7 @@ function configText(settings: Settings, stateDir: string): string {
     ...assign("device", settings.outerDevice),
     ...assign("copy_dscp", settings.copyDscp),
     ...assign("firewall", settings.firewall),
+    ...assign("fwmark", settings.fwmark),
     ...assign("state_dir", stateDir),
   ];
   if (settings.offload !== undefined) {

@@ -12,6 +12,7 @@ import type { PlainEndpoint, TunnelEvent } from "../core/options.ts";
 import { SECOND_MS } from "../core/time.ts";
 import type { EngineFeatures } from "../engine/messages.ts";
 import type { Log } from "../log.ts";
+import { atMost } from "./at-most.ts";
 import { EventStream } from "./control/event-stream.ts";
 import { History } from "./control/history.ts";
 import { Probing } from "./control/probing.ts";
@@ -39,6 +40,8 @@ import { Surface } from "./surface.ts";
 
 /** Milliseconds that a stop waits for a start which it interrupts. */
 export const START_WAIT_MS = SECOND_MS / 2;
+/** In place of the reloader while the host is still being changed. */
+const STARTING = { handOverObstacle: "the tunnel is still starting: try again" };
 
 /** One tunnel's control side. */
 export class ControlSide {
@@ -91,7 +94,8 @@ export class ControlSide {
       failed: (error) => log.debug(messageOf(error)),
     });
     this.#succession = new Succession(environment, log, {
-      ...{ engine: () => this.#running(), obstacle: () => this.#reloader?.handOverObstacle },
+      engine: () => this.#running(),
+      obstacle: () => (this.#reloader ?? STARTING).handOverObstacle,
       before: () => this.#device.before,
       leaveSocket: () => this.#surface.leave(),
     });
@@ -134,7 +138,7 @@ export class ControlSide {
     const { predecessor, runProcess } = this.#environment;
     if (predecessor === undefined) {
       // First, because a socket that answers means that this tunnel already runs.
-      await this.#surface.openSocket();
+      await this.#surface.claim();
       if (this.#isStopping) return;
       await this.#host.recover();
     }
@@ -147,7 +151,7 @@ export class ControlSide {
     this.#features = features;
     await this.#startDevice(features, before);
     if (this.#isStopping) return;
-    await this.#surface.openWeb();
+    await this.#surface.open();
     if (this.#isStopping) return;
     for (const peer of this.#config.peers) this.#resolver.add(peer);
     this.#links.start(features.tunName, this.#polls.repeats);
@@ -174,6 +178,7 @@ export class ControlSide {
       ...{ config: this.#config, log: this.#log },
       ...{ history: this.#history, events: this.#events, probing: this.#probing },
       handOver: this.#succession.handOver,
+      givenSocket: () => this.#succession.givenSocket,
       status: () => this.status(),
       rekey: (peer) => this.#link?.rekey(peer),
       engineLoop: () => this.#link?.loop() ?? { idleMs: 0, activeMs: 0 },
@@ -239,10 +244,11 @@ export class ControlSide {
     this.#isStopping = true;
     for (const one of [this.#resolver, this.#device, this.#polls, this.#probing]) one.close();
     const reloaded = this.#reloader?.close();
-    const isHandedOver = this.#succession.handOver.isDone;
+    const isHandedOver = this.#succession.handOver.close();
     const told = this.#environment.observer.stopping(isHandedOver);
     if (told !== undefined) await told;
-    const started = this.#startEnded();
+    // Its failure is thrown to whoever started.
+    const started = atMost(START_WAIT_MS, this.#started, this.#environment.startTimer);
     const results = await Promise.allSettled([
       // Asked before the engine is stopped, and not waited for: it may hang.
       isHandedOver ? undefined : this.#keepEndpoints(),
@@ -255,17 +261,6 @@ export class ControlSide {
     for (const result of results) {
       if (result.status === "rejected") this.#log.warn(`stopping: ${messageOf(result.reason)}`);
     }
-  }
-
-  /** Resolves when `start` has come to its end, or after START_WAIT_MS. */
-  async #startEnded(): Promise<void> {
-    let cancel: () => void = () => undefined;
-    const tooLong = new Promise<void>((resolve) => {
-      cancel = this.#environment.startTimer(START_WAIT_MS, resolve);
-    });
-    // Its failure is thrown to whoever started.
-    await Promise.race([this.#started?.catch(() => undefined), tooLong]);
-    cancel();
   }
 
   async #stopEngine(): Promise<void> {
@@ -326,7 +321,7 @@ export class ControlSide {
     await link.loaded();
     if (this.#isStopping) return undefined;
     const features = await this.#succession.takeOver(link, this.#host);
-    await this.#surface.openSocket();
+    await this.#surface.claim();
     return features;
   }
 

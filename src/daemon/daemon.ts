@@ -32,7 +32,7 @@ import { loadNodeId } from "./process/node-id.ts";
 import { Notifier, type ServiceManager, takeServiceManager } from "./process/notifier.ts";
 import { checkPrivileges } from "./process/privileges.ts";
 import { controlSocketPath, prepareRuntimeDir, runtimeDir } from "./process/runtime-dir.ts";
-import { takeInherited } from "./succession/inherited.ts";
+import { type StartedWith, takeInherited } from "./succession/inherited.ts";
 import { LastEndpoints } from "./succession/last-endpoints.ts";
 import { findPredecessor, type Predecessor } from "./succession/take-over.ts";
 import { startTimer } from "./timers.ts";
@@ -62,8 +62,12 @@ export async function runDaemon(config: Config, isReplacing: boolean): Promise<n
       return (await lookAtDevice(device)) !== undefined;
     });
     prepareRuntimeDir(runtimeDir());
-    const predecessor = isReplacing ? await runningDaemon(config, log) : undefined;
-    const environment = controlEnvironment(config, log, { mayManage, predecessor, manager });
+    const startedWith = takeInherited(loadNative(), process.env, process.pid);
+    // Whoever has given the control socket has this process for the one that answers there.
+    const isAlone = !isReplacing || startedWith.control !== undefined;
+    const predecessor = isAlone ? undefined : await runningDaemon(config, log);
+    const circumstances = { mayManage, predecessor, manager, startedWith };
+    const environment = controlEnvironment(config, log, circumstances);
     running.side = new ControlSide(config, log, environment);
     return await supervise(running.side, exit, log);
   } catch (error) {
@@ -123,6 +127,7 @@ interface Circumstances {
   readonly mayManage: boolean;
   readonly predecessor: Predecessor | undefined;
   readonly manager: ServiceManager | undefined;
+  readonly startedWith: StartedWith;
 }
 
 /** The process whose place this one is to take; undefined: there is none. */
@@ -136,7 +141,7 @@ async function runningDaemon(config: Config, log: Log): Promise<Predecessor | un
 function controlEnvironment(
   config: Config,
   log: Log,
-  { mayManage, predecessor, manager }: Circumstances,
+  { mayManage, predecessor, manager, startedWith }: Circumstances,
 ): ControlEnvironment {
   const native = loadNative();
   const { name, stateDir, mtu } = config.interface;
@@ -172,8 +177,7 @@ function controlEnvironment(
     journal: new Journal(stateDir, name),
     sysctl: KERNEL_SYSCTL,
     socketPath: controlSocketPath(name),
-    startedWith: takeInherited(native, process.env, process.pid),
-    predecessor,
+    ...{ startedWith, predecessor },
     lastEndpoints: new LastEndpoints(stateDir, name),
     send: (path, descriptors) =>
       native.notify(new TextEncoder().encode(path), Uint8Array.of(0), Int32Array.from(descriptors)),

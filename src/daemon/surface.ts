@@ -1,7 +1,8 @@
 /**
  * All that a tunnel answers to others: the control socket, and metrics and status page where they are wanted over TCP.
  *
- * The control side asks for each in its turn, because the socket comes first of all and the rest when the tunnel is there.
+ * The control side asks for each in its turn, because the socket's path comes first of all (who has it has the tunnel)
+ * and the rest when the tunnel is there.
  */
 import type { Server } from "node:http";
 import type { Config } from "../config/config.ts";
@@ -10,7 +11,6 @@ import { closeServer } from "./control/bounded-http.ts";
 import type { Resource } from "./control/control-answer.ts";
 import { type ControlApiSide, controlApi } from "./control/control-api.ts";
 import { openControlSocket } from "./control/control-socket.ts";
-import type { StartedWith } from "./succession/inherited.ts";
 import { Metrics } from "./web/metrics.ts";
 import type { ProcessReading } from "./web/process-reading.ts";
 import { Web, type WebLog } from "./web/web.ts";
@@ -20,7 +20,8 @@ export interface SurfaceSide extends Omit<ControlApiSide, "metrics"> {
   readonly config: Pick<Config, "metrics">;
   readonly log: WebLog;
   readonly socketPath: string;
-  readonly startedWith: Pick<StartedWith, "control">;
+  /** A control socket that listens already, and is ours; undefined: there is none. */
+  readonly givenSocket: () => number | undefined;
   readonly nowMs: () => number;
   readonly readProcess: () => ProcessReading;
   readonly engineLoop: () => LoopTime;
@@ -44,12 +45,18 @@ export class Surface {
     this.#web = new Web({ ...side, config: side.config.metrics, resources: this.#resources });
   }
 
-  async openSocket(): Promise<void> {
-    const { socketPath, startedWith } = this.#side;
-    this.#server = await openControlSocket(socketPath, this.#resources, startedWith.control);
+  /** Takes the control socket's path, unless it was given. */
+  async claim(): Promise<void> {
+    const { socketPath, givenSocket } = this.#side;
+    if (givenSocket() === undefined) {
+      this.#server = await openControlSocket(socketPath, this.#resources);
+    }
   }
 
-  async openWeb(): Promise<void> {
+  /** Opens the rest, when the tunnel is there: whoever asked at a given socket before has waited for that. */
+  async open(): Promise<void> {
+    const { socketPath, givenSocket } = this.#side;
+    this.#server ??= await openControlSocket(socketPath, this.#resources, givenSocket());
     await this.#web.open();
   }
 

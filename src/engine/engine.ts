@@ -309,7 +309,10 @@ export class Engine {
     this.#tunGuard.hold();
   }
 
+  /** Whoever was to take the descriptors over may have set them otherwise, late ones after the resume. */
   #resume(): void {
+    this.#io.udp.setAgain();
+    this.#io.tun.setAgain();
     if (this.#state !== "paused") return;
     this.#state = "running";
     this.#udpGuard.release();

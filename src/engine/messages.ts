@@ -149,6 +149,7 @@ export type Command =
     }
   /** Read and send nothing until `resume`, and answer `paused`. */
   | { readonly kind: "pause"; readonly id: number }
+  /** Another process has had both descriptors: set again what they had, and go on. */
   | { readonly kind: "resume" }
   /** Another process has both descriptors: wipe, close ours, answer `stopped`; sessions of nodes are closed. */
   | { readonly kind: "let-go" }

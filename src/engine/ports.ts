@@ -16,6 +16,8 @@ export interface TunPort {
   read(batch: PacketBatch, room: number): number;
   /** Writes all rows. Returns how many rows the kernel refused, each a packet or a part of one. */
   write(batch: PacketBatch): number;
+  /** Sets again what another process with the same device may have set. */
+  setAgain(): void;
   close(): void;
 }
 
@@ -29,6 +31,8 @@ export interface UdpPort {
   bindDevice(): void;
   /** Sets the firewall mark (SO_MARK; 0: none); why it could not, as the end of a sentence. */
   setMark(mark: number): string | undefined;
+  /** Sets again what another process with the same socket may have set. */
+  setAgain(): void;
   /** Runs that were taken apart because the kernel refused them. */
   readonly gsoFallbacks: number;
   /** Remote addresses that get single datagrams for a while. */

@@ -15,7 +15,8 @@ import { createClock } from "../io/clock.ts";
 import { IoError } from "../io/io-error.ts";
 import { CIPHER, loadNative, type Native } from "../io/native.ts";
 import { adoptTun, openTun, type TunDevice } from "../io/tun.ts";
-import { adoptUdp, openUdp, type UdpOptions, type UdpSocket } from "../io/udp.ts";
+import type { UdpSocket } from "../io/udp.ts";
+import { adoptUdp, openUdp, type UdpOptions } from "../io/udp-open.ts";
 import { Engine } from "./engine.ts";
 import {
   bufferMtu,

@@ -12,6 +12,7 @@ type IoOperation =
   | "take TUN device"
   | "read TUN device"
   | "write TUN device"
+  | "set offloads of TUN device"
   | "bind UDP socket"
   | "take UDP socket"
   | "receive on UDP socket"
@@ -71,6 +72,7 @@ const HINTS: Readonly<Partial<Record<IoOperation, Hints>>> = {
     ENOTSOCK: "this inherited descriptor is no socket",
     EPROTOTYPE: "the inherited socket is no UDP socket",
     EPERM: "a firewall mark needs CAP_NET_ADMIN",
+    ENODEV: "the device to bind to does not exist",
   },
   "bind UDP socket": {
     EADDRINUSE: "another program uses this port",

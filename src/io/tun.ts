@@ -142,6 +142,15 @@ export class TunDevice {
     return this.#learnFromRows(rows, count);
   }
 
+  /**
+   * Sets the offloads again, which belong to the device and not to one descriptor of it: another process may have
+   * taken it and set its own.
+   */
+  setAgain(): void {
+    const status = this.#native.tunAdopt(this.fd, flagsOf(this.offloads), new Uint8Array(16));
+    if (status < 0) this.#learnFrom(this.#native.errnoName(status), "set offloads of TUN device");
+  }
+
   /** Closes the descriptor; a device that is not persistent disappears with it. */
   close(): void {
     if (this.#isClosed) return;
@@ -162,7 +171,7 @@ export class TunDevice {
     return refused;
   }
 
-  #learnFrom(code: string, operation: "read TUN device"): void {
+  #learnFrom(code: string, operation: "read TUN device" | "set offloads of TUN device"): void {
     const state = stateAfter(code);
     if (state !== undefined) this.#state = state;
     else if (code !== "EAGAIN") throw new IoError(operation, this.name, code);

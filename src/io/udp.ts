@@ -1,5 +1,5 @@
 /**
- * The UDP socket: opening it, batches in and out, and which of its errors pass.
+ * The UDP socket: batches in and out, and which of its errors pass; udp-open.ts opens it.
  *
  * Not here: who may be sent to or answered. Addresses are 16 bytes, IPv4 mapped, in rows. Source: man 7
  * udp, man 7 ip. The trap: nothing that the network or a firewall does may end the process, so the
@@ -8,7 +8,6 @@
 
 import { type MessageBatch, messageBatch } from "../core/batch.ts";
 import { datagramsIn } from "../core/outbound/message-runs.ts";
-import { formatEndpoint } from "../core/prefix.ts";
 import { MESSAGE, MESSAGE_DONT_FRAGMENT, MESSAGE_FIELDS } from "../core/rows.ts";
 import type { Instant } from "../core/time.ts";
 import { IoError } from "./io-error.ts";
@@ -55,6 +54,12 @@ const RECEIVE_BYTES = 256 * 1024;
 /** A socket's offloads by name. */
 export type UdpOffload = "gso" | "gro";
 
+/** Offloads as the addon takes them: bits of `UDP_OFFLOAD`. */
+export function offloadBits(offloads: readonly UdpOffload[]): number {
+  const bits = { gso: UDP_OFFLOAD.GSO, gro: UDP_OFFLOAD.GRO };
+  return offloads.reduce((all, offload) => all | bits[offload], 0);
+}
+
 /** A remote address that took no run; to be logged. */
 export interface RefusedRun {
   /** 16 bytes. */
@@ -65,72 +70,17 @@ export interface RefusedRun {
 /** Errors of a send that a local address or device which is gone explains. */
 const STALE_LOCAL = new Set(["EADDRNOTAVAIL", "EINVAL", "ENETUNREACH", "ENODEV", "ENXIO"]);
 
-export interface UdpOptions {
-  /** 16 bytes; all zero: every address of both families; ::ffff:0.0.0.0: every IPv4 address. */
-  readonly address: Uint8Array;
-  /** 0: the kernel chooses. */
-  readonly port: number;
+/** What a socket was set to when it was opened. */
+export interface UdpSettings {
   /** Firewall mark (SO_MARK); 0: none. */
-  readonly mark?: number;
-  /** Device to bind to (SO_BINDTODEVICE); empty: none. */
-  readonly device?: string;
-  /** Bytes of each buffer; 7 MB unless told. */
-  readonly bufferBytes?: number;
-  /** Offloads to ask the kernel for; none unless told. */
-  readonly wish?: Readonly<Record<UdpOffload, boolean>>;
+  readonly mark: number;
+  /** Device it is bound to (SO_BINDTODEVICE); empty: none. */
+  readonly device: string;
+  /** Bytes of each buffer. */
+  readonly bufferBytes: number;
 }
 
-/** Opens and binds the socket; throws an `IoError` with a hint. */
-export function openUdp(native: Native, options: UdpOptions): UdpSocket {
-  const { address, port, mark = 0, device = "", bufferBytes = UDP_BUFFER_BYTES } = options;
-  const info = new Int32Array(4);
-  const fd = native.udpOpen(address, port, mark, device, bufferBytes, info);
-  if (fd < 0) throw new IoError("bind UDP socket", wishText(options), native.errnoName(fd));
-  const offloads = offloadsOf(native, fd, options);
-  return new UdpSocket(native, fd, info, offloads, { device, mark });
-}
-
-/** Takes a bound socket that another process has opened. */
-export function adoptUdp(native: Native, fd: number, options: UdpOptions): AdoptedSocket {
-  const { mark = 0, device = "", bufferBytes = UDP_BUFFER_BYTES } = options;
-  const info = new Int32Array(4);
-  const address = new Uint8Array(16);
-  const result = native.udpAdopt(fd, mark, device, bufferBytes, info, address);
-  if (result < 0) {
-    throw new IoError("take UDP socket", `descriptor ${fd}`, native.errnoName(result));
-  }
-  // Also to switch off what it has and is not to have.
-  if (offloadsWanted(options) === 0) native.udpOffload(fd, 0);
-  const offloads = offloadsOf(native, fd, options);
-  const isSamePort = options.port === 0 || options.port === info[0];
-  const isSameAddress = address.every((byte, at) => byte === options.address[at]);
-  // A host without IPv6 binds every IPv4 address in place of every one.
-  const isAny = info[1] === 4 && options.address.every((byte) => byte === 0);
-  return {
-    socket: new UdpSocket(native, fd, info, offloads, { device, mark }),
-    isAsWanted: isSamePort && (isSameAddress || isAny),
-  };
-}
-
-/** A socket of another process. */
-export interface AdoptedSocket {
-  readonly socket: UdpSocket;
-  /** Whether it is bound to the address and port that are wanted. */
-  readonly isAsWanted: boolean;
-}
-
-function offloadsWanted({ wish }: UdpOptions): number {
-  return (wish?.gso ? UDP_OFFLOAD.GSO : 0) | (wish?.gro ? UDP_OFFLOAD.GRO : 0);
-}
-
-/** Those of the wished offloads that the kernel has. */
-function offloadsOf(native: Native, fd: number, options: UdpOptions): readonly UdpOffload[] {
-  const wanted = offloadsWanted(options);
-  if (wanted === 0) return [];
-  const granted = Math.max(0, native.udpOffload(fd, wanted));
-  const has = { gso: (granted & UDP_OFFLOAD.GSO) !== 0, gro: (granted & UDP_OFFLOAD.GRO) !== 0 };
-  return (["gso", "gro"] as const).filter((offload) => has[offload]);
-}
+const NO_SETTINGS: UdpSettings = { device: "", mark: 0, bufferBytes: UDP_BUFFER_BYTES };
 
 /** An open UDP socket. */
 export class UdpSocket {
@@ -153,6 +103,7 @@ export class UdpSocket {
   #fallbacks = 0;
   #refusedRun: RefusedRun | undefined;
   readonly #device: string;
+  readonly #bufferBytes: number;
   #mark: number;
   #isClosed = false;
 
@@ -161,7 +112,7 @@ export class UdpSocket {
     fd: number,
     info: Int32Array,
     offloads: readonly UdpOffload[] = [],
-    { device, mark } = { device: "", mark: 0 },
+    { device, mark, bufferBytes } = NO_SETTINGS,
   ) {
     const [port = 0, family = 0, receiveBytes = 0, sendBytes = 0] = info;
     this.#native = native;
@@ -172,6 +123,7 @@ export class UdpSocket {
     this.sendBufferBytes = sendBytes;
     this.offloads = offloads;
     this.#device = device;
+    this.#bufferBytes = bufferBytes;
     this.#mark = mark;
   }
 
@@ -192,6 +144,25 @@ export class UdpSocket {
     if (status < 0) return `the kernel refuses mark ${mark}: ${this.#native.errnoName(status)}`;
     this.#mark = mark;
     return undefined;
+  }
+
+  /**
+   * Sets mark, device, buffers and offloads again, which belong to the socket and not to one descriptor of it: another
+   * process may have taken it and set its own. An error is counted.
+   */
+  setAgain(): void {
+    const [native, mark, device, bytes] = [
+      this.#native,
+      this.#mark,
+      this.#device,
+      this.#bufferBytes,
+    ];
+    const [info, bound] = [new Int32Array(4), new Uint8Array(16)];
+    const statuses = [
+      native.udpAdopt(this.fd, mark, device, bytes, info, bound),
+      native.udpOffload(this.fd, offloadBits(this.offloads)),
+    ];
+    for (const one of statuses) if (one < 0) this.#count(native.errnoName(one));
   }
 
   /** Runs that were taken apart because the kernel refused them. */
@@ -351,12 +322,6 @@ export class UdpSocket {
   #failure(status: number, operation: "receive on UDP socket" | "send on UDP socket"): IoError {
     return new IoError(operation, `on port ${this.port}`, this.#native.errnoName(status));
   }
-}
-
-/** What was asked for: "to 192.0.2.1:1194 on device eth0". */
-function wishText({ address, port, device = "" }: UdpOptions): string {
-  const where = `to ${formatEndpoint({ address, port, scope: 0 })}`;
-  return device === "" ? where : `${where} on device ${device}`;
 }
 
 /** Whether a datagram of the run in row `base` got out from the local side that the run has. */

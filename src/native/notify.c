@@ -90,8 +90,9 @@ static int kind_of(int fd) {
   if (ioctl(fd, TUNGETIFF, &request) == 0) return KIND_TUN;
   int domain = get_int(fd, SOL_SOCKET, SO_DOMAIN);
   if (domain == AF_UNIX) {
+    bool is_stream = get_int(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
     bool is_listener = get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1;
-    return is_listener ? KIND_UNIX_LISTENER : KIND_OTHER;
+    return is_stream && is_listener ? KIND_UNIX_LISTENER : KIND_OTHER;
   }
   bool is_inet = domain == AF_INET || domain == AF_INET6;
   return is_inet && get_int(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_UDP ? KIND_UDP : KIND_OTHER;

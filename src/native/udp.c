@@ -166,10 +166,11 @@ static int rebind_device(int fd, const char device[IFNAMSIZ]) {
   struct sockaddr none = {.sa_family = AF_UNSPEC};
   if (getsockname(fd, &name.any, &length) < 0 || connect(fd, &none, sizeof none) < 0) return -errno;
   int result = bind_device(fd, device);
-  if (result < 0 || getsockname(fd, &after.any, &after_length) < 0) return result < 0 ? result : -errno;
-  /* The port lies at the same place in both families. */
-  if (after.v4.sin_port != 0) return 0;
-  return bind(fd, &name.any, length) < 0 ? -errno : 0;
+  /* Also after a failure: another process may go on with the socket. The port lies at the same place in
+     both families. */
+  if (getsockname(fd, &after.any, &after_length) < 0) return -errno;
+  if (after.v4.sin_port == 0 && bind(fd, &name.any, length) < 0) return -errno;
+  return result;
 }
 
 /* What another process has set and this one does not want: set_options leaves alone what is zero. Only what

@@ -20,6 +20,8 @@ export class FakeEngine implements EnginePort {
   /** Why successive changes of the configuration are refused; undefined or none: they are not. */
   readonly refusals: (string | undefined)[] = [];
   features = FEATURES;
+  /** What `begin` is answered with in place of `ready`. */
+  readyReport: Report | undefined;
   snapshot = tunnelSnapshot();
   /** Why no speed test can be started. */
   refusal: SpeedRefusal | undefined;
@@ -66,7 +68,9 @@ export class FakeEngine implements EnginePort {
       this.report({ kind: "reconfigured", id: command.id, fault });
     } else if (command.kind === "pause") this.report({ kind: "paused", id: command.id });
     else if (command.kind === "begin") {
-      setImmediate(() => this.report({ kind: "ready", features: this.features }));
+      setImmediate(() =>
+        this.report(this.readyReport ?? { kind: "ready", features: this.features }),
+      );
     } else if (command.kind === "ping") this.report({ kind: "pong", id: command.id });
     else if (command.kind === "stop" || command.kind === "let-go") this.report({ kind: "stopped" });
   }

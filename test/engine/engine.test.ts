@@ -668,12 +668,24 @@ describe("an engine whose tunnel is handed over", () => {
   it("goes on where it was when it is resumed", () => {
     const { engine, udp, journal } = rig();
     engine.handleCommand({ kind: "pause", id: 5 });
+    journal.length = 0;
 
     engine.handleCommand({ kind: "resume" });
     udp.reads.push(1);
     engine.turn(READY.UDP);
 
+    expect(journal.slice(0, 2)).toEqual(["udp.setAgain", "tun.setAgain"]);
     expect(journal).toContain("udp.receive=1");
+  });
+
+  it("sets its descriptors again while it runs, where somebody had them longer than that", () => {
+    const { engine, journal, clock } = rig();
+    const { armedFor } = clock;
+    journal.length = 0;
+
+    engine.handleCommand({ kind: "resume" });
+
+    expect([journal, clock.armedFor]).toEqual([["udp.setAgain", "tun.setAgain"], armedFor]);
   });
 
   it("is let go with word to the nodes alone, its keys wiped and its descriptors closed", () => {

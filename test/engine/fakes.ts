@@ -81,6 +81,9 @@ export class FakeUdp implements UdpPort {
   bindDevice(): void {
     this.#journal.push("udp.bindDevice");
   }
+  setAgain(): void {
+    this.#journal.push("udp.setAgain");
+  }
   /** Why the kernel refuses a mark. */
   markFault: string | undefined;
   setMark(mark: number): string | undefined {
@@ -129,6 +132,9 @@ export class FakeTun implements TunPort {
     this.#journal.push(`tun.write(${batch.count})`);
     this.state = this.states.shift() ?? this.state;
     return this.refusals.shift() ?? 0;
+  }
+  setAgain(): void {
+    this.#journal.push("tun.setAgain");
   }
   close(): void {
     this.isClosed = true;

@@ -55,6 +55,30 @@ describe("openTun", () => {
   });
 });
 
+describe("setAgain", () => {
+  it("sets the offloads that were granted", () => {
+    const calls: unknown[] = [];
+    const native = fakeNative({
+      tunOpen: (_name, flags, out) =>
+        flags & USO ? errno("EINVAL") : opens("tun0")(_name, flags, out),
+      tunAdopt: (fd, flags) => {
+        calls.push([fd, flags]);
+        return 0;
+      },
+    });
+
+    openTun(native, "tun0", { tso: true, uso: true }).setAgain();
+
+    expect(calls).toEqual([[42, CSUM | TSO]]);
+  });
+
+  it("finds a device that is gone gone", () => {
+    const tun = openWith({ tunAdopt: () => errno("EBADFD") });
+    tun.setAgain();
+    expect(tun.state).toBe("gone");
+  });
+});
+
 describe("read", () => {
   it("sets the batch's count and passes the room on", () => {
     const calls: unknown[] = [];

@@ -7,7 +7,8 @@ import { type MessageBatch, messageBatch } from "../../src/core/batch.ts";
 import { MESSAGE, MESSAGE_FIELDS } from "../../src/core/rows.ts";
 import { after, type Instant } from "../../src/core/time.ts";
 import type { Native } from "../../src/io/native.ts";
-import { openUdp, type UdpSocket } from "../../src/io/udp.ts";
+import type { UdpSocket } from "../../src/io/udp.ts";
+import { openUdp } from "../../src/io/udp-open.ts";
 import { errno, fakeNative } from "./fake-native.ts";
 
 const NOW = 1_000 as Instant;

@@ -7,7 +7,8 @@ import type { Instant } from "../../src/core/time.ts";
 import { IoError } from "../../src/io/io-error.ts";
 import { type Native, UDP_OFFLOAD } from "../../src/io/native.ts";
 import { PLAIN_MS } from "../../src/io/plain-routes.ts";
-import { openUdp, type UdpSocket } from "../../src/io/udp.ts";
+import type { UdpSocket } from "../../src/io/udp.ts";
+import { openUdp } from "../../src/io/udp-open.ts";
 import { errno, fakeNative } from "./fake-native.ts";
 
 const ANY = new Uint8Array(16);
@@ -293,6 +294,33 @@ describe("bindDevice", () => {
     const socket = openUdp(fakeNative({ udpOpen: () => 3 }), { address: ANY, port: 5 });
     socket.bindDevice();
     expect(socket.errorCounts()).toEqual({});
+  });
+});
+
+describe("setAgain", () => {
+  it("sets all that was asked for and granted, and counts an error", () => {
+    const calls: unknown[] = [];
+    const native = fakeNative({
+      udpOpen: () => 3,
+      udpSetMark: () => 0,
+      udpOffload: (_fd, wanted) => {
+        calls.push(wanted);
+        return wanted & UDP_OFFLOAD.GRO;
+      },
+      udpAdopt: (...args) => {
+        calls.push(args.slice(0, 4));
+        return errno("ENODEV");
+      },
+    });
+    const options = { address: ANY, port: 5, mark: 6, device: "eth0", bufferBytes: 7 };
+    const socket = openUdp(native, { ...options, wish: { gso: true, gro: true } });
+    socket.setMark(8);
+    calls.length = 0;
+
+    socket.setAgain();
+
+    expect(calls).toEqual([[3, 8, "eth0", 7], UDP_OFFLOAD.GRO]);
+    expect(socket.errorCounts()).toEqual({ ENODEV: 1 });
   });
 });
 

@@ -54,8 +54,21 @@ export async function readopted() {
   const same = [adopt(7, "lo"), options(udp)];
   const other = [adopt(0, ""), options(udp)];
   const back = [adopt(9, "lo"), options(udp)];
+  const port = seen[0];
+  const refused = adopt(9, "nothing0");
+  adopt(9, "");
+  const isSamePort = seen[0] === port;
   native.close(udp);
-  return { before, same, other, back, isAny: bound.every((byte) => byte === 0), family: seen[1] };
+  return {
+    before,
+    same,
+    other,
+    back,
+    refused,
+    isSamePort,
+    isAny: bound.every((byte) => byte === 0),
+    family: seen[1],
+  };
 }
 
 /** Mark and device as ss(8) tells them. */

@@ -7,7 +7,7 @@ import { messageBatch } from "../../src/core/batch.ts";
 import { MESSAGE, MESSAGE_FIELDS } from "../../src/core/rows.ts";
 import type { Instant } from "../../src/core/time.ts";
 import { UDP_OFFLOAD } from "../../src/io/native.ts";
-import { openUdp } from "../../src/io/udp.ts";
+import { openUdp } from "../../src/io/udp-open.ts";
 import { address, column, ip, type Outgoing, outgoing, pattern, pause } from "./namespace.ts";
 import { testNative } from "./native.ts";
 import { close, nameOrZero, open, receive, type Socket, send } from "./sockets.ts";

@@ -9,6 +9,7 @@ import { ROOT, until } from "../../scripts/netns/process.ts";
 import {
   ADDRESSES,
   type Pair,
+  PORT,
   type SideName,
   startPair,
   TUN,
@@ -17,6 +18,8 @@ import { Ping } from "../../scripts/netns/traffic.ts";
 import { postTo } from "../../src/daemon/control/control-client.ts";
 import { API_PATH } from "../../src/daemon/control/control-paths.ts";
 import { loadNative } from "../../src/io/native.ts";
+import { adoptTun } from "../../src/io/tun.ts";
+import { adoptUdp } from "../../src/io/udp-open.ts";
 import { figure } from "../helpers/figure.ts";
 import { slowness } from "../helpers/slowness.ts";
 
@@ -96,6 +99,59 @@ it("a manager that keeps the descriptors starts a process anew: the device stays
   });
 });
 
+it("a process that fails on the way leaves the tunnel to the old one, as that had set it", async () => {
+  await withLab(async (own) => {
+    const { left, right } = await startPair(own, { left: { settings: { fwmark: 7 } } });
+    const before = await setOn(left);
+    const { fwmark: _, ...settings } = left.settings;
+    const offload = { tso: false, uso: false, gso: false, gro: false };
+    // It has switched the device's offloads and the mark off when it finds that there is no such device.
+    left.configure({ ...settings, offload, outerDevice: "nothing0" });
+    const pings = await startPings({ left, right });
+
+    const { code, stderr } = await left.command(["run", "--replace", "-c", left.configFile]);
+    const lost = await lostOf(pings);
+
+    figure("hand-over", "a take-over fails", `${lost.join(" and ")} pings lost`, "at most 20");
+    expect(before).toMatch(/^tx-tcp-segmentation: on$[\s\S]*fwmark:0x7 /m);
+    expect(stderr.trimEnd().split("\n")).toEqual([expect.stringMatching(/error .*nothing0/)]);
+    expect(code).toBe(1);
+    expect(await setOn(left)).toBe(before);
+    expect(left.logLines(" warn ")).toEqual([expect.stringContaining("this one goes on")]);
+    expect(Math.max(...lost)).toBeLessThanOrEqual(HAND_OVER_LOST * slowness());
+  });
+});
+
+it("a process that comes too late finds what it has set undone", async () => {
+  await withLab(async (own) => {
+    const { left, right } = await startPair(own, { left: { settings: { fwmark: 7 } } });
+    const before = await setOn(left);
+    const native = loadNative();
+    const path = join(own.dir, "late");
+    const listener = native.notifyListen(new TextEncoder().encode(path));
+    await postTo(left.socketPath, `${API_PATH.handOver}?to=${encodeURIComponent(path)}`);
+    const descriptors = new Int32Array(2);
+    native.notifyReceive(listener, new Uint8Array(1), descriptors);
+    await left.child.waitForOutput(/did not: this one goes on/);
+    const [tun = -1, udp = -1] = descriptors;
+    const off = { tso: false, uso: false };
+    adoptTun(native, tun, TUN, off);
+    const address = new Uint8Array(16);
+    adoptUdp(native, udp, { address, port: PORT, wish: { gso: false, gro: false } });
+    const between = await setOn(left);
+
+    await expect(postTo(left.socketPath, API_PATH.handOverDone)).rejects.toThrow("too late");
+
+    await until("what was set", 5_000, async () =>
+      (await setOn(left)) === before ? true : undefined,
+    );
+    for (const one of [listener, tun, udp]) native.close(one);
+    expect(between).toMatch(/^tx-tcp-segmentation: off$/m);
+    expect(between).not.toMatch(/fwmark/);
+    await lostOf(await startPings({ left, right }));
+  });
+});
+
 it("a process that is asked for its tunnel and hears no more goes on with it", async () => {
   const socket = pair.left.socketPath;
   const path = join(lab.dir, "nobody");
@@ -136,6 +192,13 @@ async function lostOf(pings: readonly Ping[]): Promise<readonly number[]> {
   await untilAnswered(pings);
   const results = await Promise.all(pings.map((ping) => ping.stop()));
   return results.map(({ sent, received }) => sent - received);
+}
+
+/** What is set on the shared device and socket, as ethtool(8) and ss(8) tell it. */
+async function setOn({ host }: Daemon): Promise<string> {
+  const offloads = (await host.output(["ethtool", "-k", TUN])).replaceAll("\t", "");
+  const sockets = await host.output(["ss", "-uanHe", "sport", "=", `:${PORT}`]);
+  return `${offloads}${sockets.replace(/^\S+ +\d+ +\d+ /, "")}`;
 }
 
 /** Index of the tunnel's device: another one has another. */

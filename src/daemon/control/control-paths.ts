@@ -14,6 +14,7 @@ export const API_PATH = {
   confirm: "/v1/confirm",
   handOver: "/v1/hand-over",
   handOverDone: "/v1/hand-over/done",
+  handOverFailed: "/v1/hand-over/failed",
   metrics: "/v1/metrics",
   ping: "/v1/ping",
   speedTest: "/v1/speedtest",

@@ -2,14 +2,16 @@
  * Gives a running tunnel to another process of this host: the old one's side. take-over.ts has the new one's.
  *
  *   new: loads everything                       old: carries packets
- *   POST /v1/hand-over?to=PATH           --->   pauses, sends both descriptors to PATH
+ *   POST /v1/hand-over?to=PATH           --->   pauses, sends the descriptors to PATH
  *   opens the engine with them, calls    <---   endpoints, what was set on the host
  *   POST /v1/hand-over/done              --->   leaves the control socket, wipes its keys, ends
+ *   or POST /v1/hand-over/failed         --->   goes on
  *
  * Whoever can open the control socket may take the tunnel, as it may stop it. The trap: between the two requests
  * both processes have the descriptors, and only one may read. A new one that says nothing for HAND_OVER_MS has
- * failed: the old one goes on, and refuses the second request. Nor may the old one change the host once it has told
- * what is set there: a reload and a hand-over refuse each other.
+ * failed: the old one goes on, and refuses the second request. What the new one has set on the descriptors, the old one
+ * sets back when it goes on, and once more when it hears from one that came too late. Nor may the old one change the host
+ * once it has told what is set there: a start, a reload and a hand-over refuse each other.
  */
 import { SECOND_MS } from "../../core/time.ts";
 import type { EngineFeatures } from "../../engine/messages.ts";
@@ -30,9 +32,11 @@ export interface Giver {
   readonly engine: () => { readonly link: EngineLink; readonly features: EngineFeatures };
   /** Why the tunnel cannot be given away at this moment; undefined: it can. */
   readonly obstacle: () => string | undefined;
-  /** What the other process must know to undo it in the end. */
-  readonly host: () => Pick<HandedOver, "changes" | "before">;
-  /** Sends both descriptors; 0 or -errno. */
+  /** What the other process must know to undo it in the end, and of the socket. */
+  readonly host: () => Omit<HandedOver, "endpoints">;
+  /** A control socket that somebody else has opened, and that goes along; undefined: there is none. */
+  readonly givenSocket: () => number | undefined;
+  /** Sends the descriptors; 0 or -errno. */
   readonly send: (path: string, descriptors: readonly number[]) => number;
   readonly errnoName: (errno: number) => string;
   /** Stops listening and frees the control socket's path at once. */
@@ -41,12 +45,21 @@ export interface Giver {
   readonly log: { readonly info: (text: string) => void; readonly warn: (text: string) => void };
 }
 
+/** Where a hand-over is; `cancel` stops the time that it has. */
+type State =
+  | { readonly kind: "none" }
+  /** Nothing was sent yet. */
+  | { readonly kind: "giving"; readonly cancel: () => void }
+  | { readonly kind: "given"; readonly cancel: () => void }
+  | { readonly kind: "done" }
+  /** The tunnel ends without one. */
+  | { readonly kind: "closed" };
+
 /** Hands one tunnel over, once. */
 export class HandOver {
   readonly #giver: Giver;
   readonly #done: () => void;
-  #cancel: (() => void) | undefined;
-  #isDone = false;
+  #state: State = { kind: "none" };
   /** Resolves when another process has taken over. */
   readonly done: Promise<void>;
 
@@ -61,12 +74,19 @@ export class HandOver {
 
   /** Whether another process takes the tunnel, or has it. */
   get isUnderWay(): boolean {
-    return this.#cancel !== undefined || this.#isDone;
+    return this.#state.kind !== "none" && this.#state.kind !== "closed";
   }
 
   /** Whether another process has the tunnel. */
   get isDone(): boolean {
-    return this.#isDone;
+    return this.#state.kind === "done";
+  }
+
+  /** The tunnel ends: nobody gets it any more. Returns whether somebody has it. */
+  close(): boolean {
+    if ("cancel" in this.#state) this.#state.cancel();
+    if (!this.isDone) this.#state = { kind: "closed" };
+    return this.isDone;
   }
 
   resources(): readonly Resource[] {
@@ -75,21 +95,26 @@ export class HandOver {
         ...{ method: "POST", path: API_PATH.handOver, parameters: ["to"] },
         answer: (query) => this.#begin(query.get("to")),
       },
-      { method: "POST", path: API_PATH.handOverDone, answer: () => this.#finish() },
+      { method: "POST", path: API_PATH.handOverDone, answer: async () => this.#finish() },
+      { method: "POST", path: API_PATH.handOverFailed, answer: async () => this.#failed() },
     ];
   }
 
   async #begin(path: string | null): Promise<HandedOver> {
     if (path === null || path === "") throw new RequestError("hand-over needs ?to=PATH");
     if (this.isUnderWay) throw new DaemonError("a hand-over is under way already");
+    if (this.#state.kind === "closed") throw new DaemonError("not handed over: it is stopping");
     const running = this.#giver.engine();
     const obstacle = this.#giver.obstacle();
     if (obstacle !== undefined) throw new DaemonError(`not handed over: ${obstacle}`);
     const cancel = this.#giver.startTimer(HAND_OVER_MS, () => this.#abort());
-    this.#cancel = cancel;
-    const isLate = () => this.#cancel !== cancel;
+    const giving: State = { kind: "giving", cancel };
+    this.#state = giving;
+    const isLate = () => this.#state !== giving;
     try {
-      return await this.#give(path, running, isLate);
+      const given = await this.#give(path, running, isLate);
+      this.#state = { kind: "given", cancel };
+      return given;
     } catch (error) {
       cancel();
       // Whoever aborted it has resumed, and another hand-over may have begun.
@@ -109,7 +134,8 @@ export class HandOver {
     const endpoints = formatEndpoints(endpointsToKeep(snapshot));
     if (!isLate()) await link.pause();
     if (isLate()) throw new DaemonError("the hand-over took too long: this process goes on");
-    this.#send(path, [tun, udp]);
+    const control = this.#giver.givenSocket();
+    this.#send(path, control === undefined ? [tun, udp] : [tun, udp, control]);
     return { ...this.#giver.host(), endpoints };
   }
 
@@ -119,15 +145,27 @@ export class HandOver {
     if (result < 0) throw new DaemonError(`cannot send to ${path}: ${errnoName(result)}`);
   }
 
-  #finish(): Promise<object> {
-    if (this.#cancel === undefined || this.#isDone) {
-      return Promise.reject(new DaemonError("no hand-over is under way: it came too late"));
-    }
-    this.#cancel();
-    this.#isDone = true;
+  #finish(): object {
+    if (this.#state.kind !== "given") throw this.#late();
+    this.#state.cancel();
+    this.#state = { kind: "done" };
     this.#giver.leaveSocket();
     this.#done();
-    return Promise.resolve({ ok: true });
+    return { ok: true };
+  }
+
+  /** The other process says that it cannot. */
+  #failed(): object {
+    if (this.#state.kind !== "given") throw this.#late();
+    this.#state.cancel();
+    this.#abort();
+    return { ok: true };
+  }
+
+  /** What it answers to a process that has had its time, and may have used the descriptors after that. */
+  #late(): DaemonError {
+    if (this.#state.kind === "none") this.#giver.engine().link.resume();
+    return new DaemonError("no hand-over is under way: it came too late");
   }
 
   #abort(): void {
@@ -136,7 +174,7 @@ export class HandOver {
   }
 
   #resume(): void {
-    this.#cancel = undefined;
+    this.#state = { kind: "none" };
     this.#giver.engine().link.resume();
   }
 }

@@ -16,6 +16,8 @@ export const handedOverSchema = z.object({
   changes: z.array(changeSchema),
   /** The device before the tunnel took it; null: it is the tunnel's own. */
   before: deviceSchema.nullable(),
+  /** Whether a socket unit has bound the UDP socket, which is then used as it is bound. */
+  isUdpGiven: z.boolean().default(false),
 });
 
 export type HandedOver = Readonly<z.output<typeof handedOverSchema>>;

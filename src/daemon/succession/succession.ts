@@ -14,7 +14,7 @@ import type { DeviceState } from "../host/device-state.ts";
 import type { HostChanges } from "../host/host-changes.ts";
 import { HandOver } from "./hand-over.ts";
 import { endpointsToKeep } from "./last-endpoints.ts";
-import type { Taken } from "./take-over.ts";
+import type { Predecessor, Taken } from "./take-over.ts";
 
 /** An engine that has begun. */
 export interface RunningEngine {
@@ -47,7 +47,12 @@ export class Succession {
     this.handOver = new HandOver({
       ...environment,
       ...tunnel,
-      host: () => ({ changes: [...environment.journal.changes], before: copied(tunnel.before()) }),
+      host: () => ({
+        changes: [...environment.journal.changes],
+        before: copied(tunnel.before()),
+        isUdpGiven: this.#isUdpGiven,
+      }),
+      givenSocket: () => this.givenSocket,
       log,
     });
   }
@@ -55,6 +60,16 @@ export class Succession {
   /** Whether the device came from an earlier run, with its addresses and routes. */
   get hasDevice(): boolean {
     return this.#taken !== undefined || this.#environment.startedWith.tun !== undefined;
+  }
+
+  /** A control socket that somebody else has opened, which is ours to answer; undefined: there is none. */
+  get givenSocket(): number | undefined {
+    return (this.#taken ?? this.#environment.startedWith).control;
+  }
+
+  get #isUdpGiven(): boolean {
+    const { udp, isUdpGiven } = this.#taken?.inherited ?? this.#environment.startedWith;
+    return udp !== undefined && isUdpGiven;
   }
 
   /** What the device was before any run took it; `found`: what it was at this start. */
@@ -70,10 +85,31 @@ export class Succession {
     const taken = await predecessor.take();
     this.#taken = taken;
     host.adopt(taken.changes);
-    link.begin(taken.inherited, taken.endpoints, await host.prepare());
-    const features = await link.ready();
-    await predecessor.done();
-    return features;
+    try {
+      const mark = await host.prepare();
+      return await this.#begin(link, taken, mark, predecessor);
+    } catch (error) {
+      await predecessor.failed();
+      throw error;
+    }
+  }
+
+  async #begin(
+    link: EngineLink,
+    { inherited, endpoints }: Taken,
+    mark: number,
+    predecessor: Predecessor,
+  ): Promise<EngineFeatures> {
+    try {
+      link.begin(inherited, endpoints, mark);
+      const features = await link.ready();
+      await predecessor.done();
+      return features;
+    } catch (error) {
+      // Two must not read, and the other goes on. Its end has a reason of its own if it is not this order.
+      await link.stop("let-go").catch(() => undefined);
+      throw error;
+    }
   }
 
   /** A hint for the next run: without it that one waits longer, no more. */

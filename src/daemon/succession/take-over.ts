@@ -17,9 +17,11 @@ import { parseEndpoints } from "./last-endpoints.ts";
 type Addon = Pick<Native, "notifyListen" | "notifyReceive" | "close" | "errnoName">;
 
 /** What was taken. */
-export interface Taken extends Omit<HandedOver, "endpoints"> {
+export interface Taken extends Omit<HandedOver, "endpoints" | "isUdpGiven"> {
   readonly inherited: Inherited;
   readonly endpoints: readonly LastEndpoint[];
+  /** A control socket that somebody else has opened; undefined: this process opens its own. */
+  readonly control: number | undefined;
 }
 
 /** The process whose tunnel this one takes. */
@@ -28,6 +30,8 @@ export interface Predecessor {
   take(): Promise<Taken>;
   /** The engine has the descriptors: it may end. */
   done(): Promise<void>;
+  /** This process cannot use what it took: the other goes on. Never rejects: that would go on by itself. */
+  failed(): Promise<void>;
 }
 
 /** The process that answers on the control socket; undefined: none does. */
@@ -44,7 +48,13 @@ export async function findPredecessor(
   return {
     take: () => take(native, socketPath),
     done: async () => void (await postTo(socketPath, API_PATH.handOverDone)),
+    failed: () => giveBack(socketPath),
   };
+}
+
+async function giveBack(socketPath: string): Promise<void> {
+  // An older version has no such resource; the time it waits is over soon.
+  await postTo(socketPath, API_PATH.handOverFailed).catch(() => undefined);
 }
 
 async function take(native: Addon, socketPath: string): Promise<Taken> {
@@ -57,24 +67,40 @@ async function take(native: Addon, socketPath: string): Promise<Taken> {
   }
   try {
     const answer = await postTo(socketPath, `${API_PATH.handOver}?to=${encodeURIComponent(path)}`);
-    const { tun, udp } = receive(native, listener);
-    const parsed = handedOverSchema.safeParse(answer);
-    const endpoints = parsed.success ? parseEndpoints(parsed.data.endpoints) : undefined;
-    if (!parsed.success || endpoints === undefined) {
-      throw new DaemonError("the running daemon's answer is of another version: restart instead");
+    try {
+      return takenOf(answer, receive(native, listener));
+    } catch (error) {
+      await giveBack(socketPath);
+      throw error;
     }
-    const { changes, before } = parsed.data;
-    return { inherited: { tun, udp, isUdpGiven: false }, endpoints, changes, before };
   } finally {
     native.close(listener);
     rmSync(path, { force: true });
   }
 }
 
-function receive(native: Addon, listener: number): { readonly tun: number; readonly udp: number } {
-  const descriptors = new Int32Array(2);
+function takenOf(answer: unknown, { tun, udp, control }: Received): Taken {
+  const parsed = handedOverSchema.safeParse(answer);
+  const endpoints = parsed.success ? parseEndpoints(parsed.data.endpoints) : undefined;
+  if (!parsed.success || endpoints === undefined) {
+    throw new DaemonError("the running daemon's answer is of another version: restart instead");
+  }
+  const { changes, before, isUdpGiven } = parsed.data;
+  return { inherited: { tun, udp, isUdpGiven }, endpoints, changes, before, control };
+}
+
+interface Received {
+  readonly tun: number;
+  readonly udp: number;
+  readonly control: number | undefined;
+}
+
+function receive(native: Addon, listener: number): Received {
+  const descriptors = new Int32Array(3);
   const length = native.notifyReceive(listener, new Uint8Array(1), descriptors);
-  const [tun = -1, udp = -1] = descriptors;
-  if (length >= 0 && tun >= 0 && udp >= 0) return { tun, udp };
+  const [tun = -1, udp = -1, control = -1] = descriptors;
+  if (length >= 0 && tun >= 0 && udp >= 0) {
+    return { tun, udp, control: control < 0 ? undefined : control };
+  }
   throw new DaemonError("the running daemon has sent no descriptors");
 }

@@ -289,6 +289,7 @@ function resources() {
     handOver: new HandOver({
       ...{ engine: notAsked, host: notAsked, send: notAsked, errnoName: notAsked },
       ...{ leaveSocket: notAsked, obstacle: notAsked, startTimer: notAsked, log: memoryLog() },
+      givenSocket: notAsked,
     }),
     reloader: () => undefined,
     probing: new Probing(notAsked, { startTimer, nowMs: () => 0, cpuMs: () => 0 }),

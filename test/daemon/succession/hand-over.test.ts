@@ -4,14 +4,17 @@
 import { describe, expect, it } from "vitest";
 import { fetchStatus, postTo } from "../../../src/daemon/control/control-client.ts";
 import { API_PATH } from "../../../src/daemon/control/control-paths.ts";
-import { HAND_OVER_MS } from "../../../src/daemon/succession/hand-over.ts";
+import { EngineLink } from "../../../src/daemon/engine-link.ts";
+import { type Giver, HAND_OVER_MS, HandOver } from "../../../src/daemon/succession/hand-over.ts";
 import { formatEndpoints, parseEndpoints } from "../../../src/daemon/succession/last-endpoints.ts";
 import type { Predecessor, Taken } from "../../../src/daemon/succession/take-over.ts";
 import { endpoint } from "../../helpers/address.ts";
 import { config, peerConfig, prefix } from "../config.ts";
 import { setUp, WHOLE } from "../control-rig.ts";
+import { FakeEngine } from "../fake-engine.ts";
+import { memoryLog } from "../log.ts";
 import { peerSnapshot, tunnelSnapshot } from "../snapshot.ts";
-import { settle } from "../timers.ts";
+import { ManualTimers, settle } from "../timers.ts";
 
 const AT = endpoint("192.0.2.7", 1194);
 const BEGIN = `${API_PATH.handOver}?to=/nowhere`;
@@ -28,6 +31,7 @@ describe("a tunnel that is handed over", () => {
       endpoints: formatEndpoints([{ peer: "b", endpoint: AT }]),
       changes: [],
       before: null,
+      isUdpGiven: false,
     });
   });
 
@@ -93,6 +97,74 @@ describe("a tunnel that is handed over", () => {
     await expect(postTo(rig.socketPath, API_PATH.handOverDone)).resolves.toEqual({ ok: true });
   });
 
+  it("goes on at once where the other process says that it cannot", async () => {
+    const rig = await running();
+    const waiting = rig.timers.delays();
+    await postTo(rig.socketPath, BEGIN);
+
+    await postTo(rig.socketPath, API_PATH.handOverFailed);
+
+    expect(rig.engine.commands.at(-1)).toEqual({ kind: "resume" });
+    expect(rig.timers.delays()).toEqual(waiting);
+    await expect(postTo(rig.socketPath, BEGIN)).resolves.toBeDefined();
+  });
+
+  it.each([API_PATH.handOverDone, API_PATH.handOverFailed])(
+    "sets its descriptors again where %s comes too late, for they may have been used since",
+    async (path) => {
+      const rig = await running();
+      await postTo(rig.socketPath, BEGIN);
+      await rig.timers.fire(HAND_OVER_MS);
+      rig.engine.commands.length = 0;
+
+      await expect(postTo(rig.socketPath, path)).rejects.toThrow("came too late");
+
+      expect(rig.engine.commands).toEqual([{ kind: "resume" }]);
+    },
+  );
+
+  it("is not gone before its descriptors were sent, whoever says so", async () => {
+    const rig = await running();
+    rig.engine.answers = false;
+    const begun = postTo(rig.socketPath, BEGIN);
+    while (rig.engine.commands.length === 0) await settle();
+
+    await expect(postTo(rig.socketPath, API_PATH.handOverDone)).rejects.toThrow("came too late");
+
+    rig.engine.answers = true;
+    for (const command of [...rig.engine.commands]) rig.engine.post(command);
+    await begun;
+    expect(rig.engine.commands.filter(({ kind }) => kind === "resume")).toEqual([]);
+    await expect(postTo(rig.socketPath, API_PATH.handOverDone)).resolves.toEqual({ ok: true });
+  });
+
+  it("is not given away while the host is still being changed for it", async () => {
+    let release: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let isHeld = false;
+    const rig = setUp({
+      run: async () => {
+        // What `ip` is asked before is the look at the device.
+        isHeld = rig.engine.start !== undefined;
+        if (isHeld) await gate;
+        return { exitCode: 0, stdout: "", stderr: "", startError: undefined };
+      },
+    });
+    const started = rig.side.start();
+    while (!isHeld) await settle();
+
+    await expect(postTo(rig.socketPath, BEGIN)).rejects.toThrow(
+      "503: not handed over: the tunnel is still starting: try again",
+    );
+
+    release();
+    await started;
+    expect(rig.engine.commands.filter(({ kind }) => kind === "pause")).toEqual([]);
+    await expect(postTo(rig.socketPath, BEGIN)).resolves.toBeDefined();
+  });
+
   it("is given to one process at a time, and never twice", async () => {
     const rig = await running();
     await postTo(rig.socketPath, BEGIN);
@@ -109,6 +181,27 @@ describe("a tunnel that is handed over", () => {
     );
 
     expect(rig.engine.commands.at(-1)).toEqual({ kind: "resume" });
+  });
+});
+
+describe("a hand-over whose tunnel stops meanwhile", () => {
+  it.each(["begun", "not begun"])("gives it to nobody: %s before", async (when) => {
+    const orders: string[] = [];
+    const timers = new ManualTimers();
+    const handOver = new HandOver(giver(orders, timers));
+    const ask = async (path: string, query = "") => {
+      const resource = handOver.resources().find((one) => one.path === path);
+      if (resource === undefined || !("answer" in resource)) throw new Error(`no ${path}`);
+      return await resource.answer(new URLSearchParams(query));
+    };
+    if (when === "begun") await ask(API_PATH.handOver, "to=/nowhere");
+
+    expect(handOver.close()).toBe(false);
+
+    orders.length = 0;
+    await expect(ask(API_PATH.handOverDone)).rejects.toThrow("came too late");
+    await expect(ask(API_PATH.handOver, "to=/nowhere")).rejects.toThrow("it is stopping");
+    expect([orders, timers.delays()]).toEqual([[], []]);
   });
 });
 
@@ -170,6 +263,7 @@ describe("a tunnel that is taken over", () => {
     endpoints: [{ peer: "b", endpoint: AT }],
     changes: [],
     before: null,
+    control: undefined,
   };
 
   it("begins with what was handed over, and touches nothing of the host that is there", async () => {
@@ -190,11 +284,32 @@ describe("a tunnel that is taken over", () => {
     await expect(fetchStatus(rig.socketPath)).resolves.toMatchObject({ pid: 42 });
   });
 
+  it.each([
+    ["the other process ends the wait", "begin", "let-go"],
+    ["the engine cannot", "fatal", undefined],
+  ])("is given back where %s, by an engine that has ended", async (_what, how, last) => {
+    const steps: string[] = [];
+    const late = new Error("the daemon answered 503: no hand-over is under way: it came too late");
+    const rig = setUp({
+      predecessor: { ...predecessor(taken, steps), done: () => Promise.reject(late) },
+      ip: wholeDevice,
+    });
+    if (how === "fatal") {
+      rig.engine.readyReport = { kind: "fatal", message: late.message, exitCode: 1, detail: "" };
+    }
+
+    await expect(rig.side.start()).rejects.toThrow("came too late");
+
+    expect(steps).toEqual(["take", "failed"]);
+    const commands = rig.engine.commands.map(({ kind }) => kind);
+    expect(commands).toEqual(last === undefined ? ["begin"] : ["begin", last]);
+  });
+
   it("fails with what the other process says, and leaves its control socket alone", async () => {
     const other = setUp();
     await other.side.start();
     const error = new Error("the daemon answered 503: a hand-over is under way already");
-    const refused: Predecessor = { take: () => Promise.reject(error), done: async () => {} };
+    const refused: Predecessor = { ...predecessor(taken, []), take: () => Promise.reject(error) };
     const rig = setUp({ predecessor: refused });
 
     await expect(rig.side.start()).rejects.toThrow("under way already");
@@ -243,6 +358,27 @@ async function running(sendResult = 0) {
   return rig;
 }
 
+/** A tunnel with an engine that does as it is told, and writes that down. */
+function giver(orders: string[], timers: ManualTimers): Giver {
+  const engine = new FakeEngine();
+  const nothing = () => undefined;
+  const listener = { event: nothing, link: nothing, runRefused: nothing, ended: nothing };
+  return {
+    engine: () => ({
+      link: new EngineLink(engine, listener),
+      features: engine.features,
+    }),
+    obstacle: nothing,
+    host: () => ({ changes: [], before: null, isUdpGiven: false }),
+    givenSocket: nothing,
+    send: () => orders.push("send"),
+    errnoName: String,
+    leaveSocket: () => orders.push("leave"),
+    startTimer: timers.start,
+    log: memoryLog(),
+  };
+}
+
 function withPeer() {
   return config({ peers: [peerConfig({ name: "b" })] });
 }
@@ -255,6 +391,9 @@ function predecessor(taken: Taken, steps: string[]): Predecessor {
     },
     done: async () => {
       steps.push("done");
+    },
+    failed: async () => {
+      steps.push("failed");
     },
   };
 }

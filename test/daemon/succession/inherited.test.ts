@@ -5,9 +5,14 @@ import { DESCRIPTOR } from "../../../src/io/native.ts";
 
 const PID = 42;
 
-/** The kernel's answer for each descriptor from 3 on. */
+/** The kernel's answer for each descriptor from 3 on, and what was closed. */
 function kernel(...kinds: readonly number[]) {
-  return { descriptorKind: (fd: number) => kinds[fd - 3] ?? DESCRIPTOR.OTHER };
+  const closed: number[] = [];
+  return {
+    closed,
+    descriptorKind: (fd: number) => kinds[fd - 3] ?? DESCRIPTOR.OTHER,
+    close: (fd: number) => closed.push(fd),
+  };
 }
 
 function started(count: string, pid = PID) {
@@ -40,6 +45,17 @@ describe("inherited descriptors", () => {
     expect(takeInherited(both, names("iptun-udp:iptun@site.socket"), PID).isUdpGiven).toBe(true);
   });
 
+  it("of a unit come before the same one from the manager's store", () => {
+    const { UDP, UNIX_LISTENER, TUN } = DESCRIPTOR;
+    const again = kernel(UNIX_LISTENER, UDP, TUN, UDP);
+    const env = { ...started("4"), LISTEN_FDNAMES: "site.socket:site.socket:iptun-tun:iptun-udp" };
+
+    const found = takeInherited(again, env, PID);
+
+    expect(found).toEqual({ control: 3, udp: 4, tun: 5, isUdpGiven: true });
+    expect(again.closed).toEqual([6]);
+  });
+
   it("of another process are not taken, and not passed on", () => {
     const env = started("1", PID + 1);
 
@@ -48,12 +64,17 @@ describe("inherited descriptors", () => {
   });
 
   it.each([
-    ["one of no use", started("1"), kernel(), "descriptor 3 (LISTEN_FDS) is none of"],
+    [
+      "one of no use",
+      started("1"),
+      kernel(),
+      /^descriptor 3 \(LISTEN_FDS\) is none of.*ListenStream=/,
+    ],
     [
       "two of one kind",
       started("2"),
       kernel(DESCRIPTOR.UDP, DESCRIPTOR.UDP),
-      "descriptors 3 and 4 (LISTEN_FDS) are of one kind",
+      "descriptors 3 and 4 (LISTEN_FDS) are of one kind; give one of each",
     ],
     ["a number that is none", started("1x"), kernel(), "LISTEN_FDS is no number up to 16"],
     ["too many", started("17"), kernel(), "LISTEN_FDS is no number up to 16"],
