@@ -7,12 +7,13 @@
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { get } from "node:http";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Daemon, makeKey, type PeerSettings } from "./daemon.ts";
 import { type Host, type Lab, wire } from "./lab.ts";
 import { residentMiB } from "./proc.ts";
-import { type Child, ROOT, until } from "./process.ts";
+import { type Child, pause, ROOT, until } from "./process.ts";
 import { PORT, TUN } from "./topology.ts";
 import { Ping, percentileMs } from "./traffic.ts";
 
@@ -63,10 +64,44 @@ export interface CrowdFigures {
   readonly hubMiB: number;
   /** Inner addresses that the hub has learned. */
   readonly addresses: number;
+  /** Pings beside questions to the hub, in the order of QUESTIONS; none unless asked for. */
+  readonly asked: readonly AskedFigures[];
 }
 
-/** Starts `pairs` sites with a key each and `nodes` of one group, all at once. */
-export async function startCrowd(lab: Lab, pairs: number, nodes: number): Promise<CrowdFigures> {
+/** Pings at 10 ms through the hub's engine while it is asked something. */
+export interface AskedFigures {
+  readonly what: string;
+  readonly answers: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+  readonly lost: number;
+}
+
+/** What the hub is asked by so many at a time, each again after a pause. */
+const QUESTIONS = [
+  { what: "nothing", path: undefined, clients: 0, pauseMs: 0 },
+  { what: "a status a second", path: "/v1/status", clients: 1, pauseMs: 1_000 },
+  { what: "a scrape a second", path: "/v1/metrics", clients: 1, pauseMs: 1_000 },
+  { what: "history, by 8 without a pause", path: "/v1/history", clients: 8, pauseMs: 0 },
+  {
+    what: "a peer's hour, by 8 without a pause",
+    path: "/v1/history?peer=canary&seconds=3600",
+    clients: 8,
+    pauseMs: 0,
+  },
+] as const;
+
+/**
+ * Starts `pairs` sites with a key each and `nodes` of one group, all at once. Then asks the hub each of QUESTIONS for
+ * `askSeconds`.
+ */
+export async function startCrowd(
+  lab: Lab,
+  pairs: number,
+  nodes: number,
+  askSeconds = 0,
+): Promise<CrowdFigures> {
   const [host, crowd, other] = [lab.addHost("hub"), lab.addHost("crowd"), lab.addHost("canary")];
   wire(
     { host, device: "eth0", addresses: [`${HUB}/24`] },
@@ -79,12 +114,7 @@ export async function startCrowd(lab: Lab, pairs: number, nodes: number): Promis
   crowd.ip("route", "add", "local", OUTER, "dev", "lo");
   host.ip("route", "add", OUTER, "via", "192.0.2.2");
   const groupKey = randomBytes(32).toString("base64");
-  const sites = Array.from({ length: pairs + nodes }, (_, index) => ({
-    key: index < pairs ? randomBytes(32).toString("base64") : groupKey,
-    isInGroup: index >= pairs,
-    outer: `198.18.${index >> 8}.${index & 0xff}`,
-    inner: `10.80.${index >> 8}.${index & 0xff}`,
-  }));
+  const sites = makeSites(pairs, nodes, groupKey);
   const canaryKey = await makeKey(host.dir);
   const delayFile = join(host.dir, "loop-delay");
   const { hub, canary } = daemons(host, other, canaryKey, groupKey, sites, delayFile);
@@ -124,7 +154,49 @@ export async function startCrowd(lab: Lab, pairs: number, nodes: number): Promis
     loopDelay,
     hubMiB: residentMiB(hub.child.pid),
     addresses: status.peers.flatMap(({ addresses }) => addresses).length,
+    asked: askSeconds > 0 ? await askAll(hub, other, askSeconds) : [],
   };
+}
+
+function makeSites(pairs: number, nodes: number, groupKey: string): readonly CrowdSite[] {
+  return Array.from({ length: pairs + nodes }, (_, index) => ({
+    key: index < pairs ? randomBytes(32).toString("base64") : groupKey,
+    isInGroup: index >= pairs,
+    outer: `198.18.${index >> 8}.${index & 0xff}`,
+    inner: `10.80.${index >> 8}.${index & 0xff}`,
+  }));
+}
+
+async function askAll(hub: Daemon, other: Host, seconds: number): Promise<readonly AskedFigures[]> {
+  const figures: AskedFigures[] = [];
+  for (const { what, path, clients, pauseMs } of QUESTIONS) {
+    const endsAt = performance.now() + seconds * 1_000;
+    const ping = new Ping(other, HUB_INNER, 0.01);
+    let answers = 0;
+    const client = async () => {
+      while (path !== undefined && performance.now() < endsAt) {
+        await answerTo(hub.socketPath, path);
+        answers += 1;
+        await pause(pauseMs);
+      }
+    };
+    await Promise.all([pause(seconds * 1_000), ...Array.from({ length: clients }, client)]);
+    const { sent, received, replies } = await ping.stop();
+    const at = (share: number) => percentileMs(replies, share);
+    const pings = { p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1), lost: sent - received };
+    figures.push({ what, answers, ...pings });
+  }
+  return figures;
+}
+
+/** Takes an answer of whatever form, and throws it away. */
+function answerTo(socketPath: string, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const call = get({ socketPath, path, agent: false }, (response) => {
+      response.resume().on("end", resolve).on("error", reject);
+    });
+    call.on("error", reject);
+  });
 }
 
 async function startAgent(crowd: Host): Promise<Child> {

@@ -120,9 +120,10 @@ async function bodyOf(
   return [JSON_TYPE, jsonText(await resource.answer(query))];
 }
 
-const JSON_TYPE = "application/json";
+export const JSON_TYPE = "application/json";
 
-function jsonText(body: object): string {
+/** As answers have it: on one line. */
+export function jsonText(body: object): string {
   return `${JSON.stringify(body)}\n`;
 }
 

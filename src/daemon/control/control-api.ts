@@ -11,10 +11,12 @@ import type { Reloader } from "../reload/reloader.ts";
 import type { StartTimer } from "../repeats.ts";
 import type { HandOver } from "../succession/hand-over.ts";
 import { METRICS_TYPE } from "../web/metrics.ts";
-import { RequestError, type Resource, type Sink } from "./control-answer.ts";
+import { JSON_TYPE, jsonText, RequestError, type Resource, type Sink } from "./control-answer.ts";
 import { API_PATH } from "./control-paths.ts";
 import { EVENTS_KEPT, type EventStream } from "./event-stream.ts";
-import { HISTORY_SECONDS, type History, type HistoryDocument } from "./history.ts";
+import { Fresh } from "./fresh.ts";
+import { HISTORY_SECONDS, type History } from "./history.ts";
+import { Pace } from "./pace.ts";
 import type { Probing } from "./probing.ts";
 import { wholeNumber } from "./query.ts";
 import { reloadResources } from "./reload-resources.ts";
@@ -59,7 +61,7 @@ export interface RekeyDocument {
 
 /** Everything that can be asked for. */
 export function controlApi(side: ControlApiSide): readonly Resource[] {
-  const { peers, history, events, health, rekey, metrics } = API_PATH;
+  const { peers, events, health, rekey, metrics } = API_PATH;
   const rekeys = new Map<string, number>();
   return [
     { method: "GET", path: API_PATH.status, answer: () => side.status() },
@@ -67,10 +69,7 @@ export function controlApi(side: ControlApiSide): readonly Resource[] {
       ...{ method: "GET", path: peers, parameters: ["peer"] },
       answer: async (query) => ({ peers: chosen((await side.status()).peers, query) }),
     },
-    {
-      ...{ method: "GET", path: history, parameters: ["peer", "seconds"] },
-      answer: async (query) => historyOf(side, query),
-    },
+    historyResource(side),
     {
       ...{ method: "GET", path: events, parameters: ["last"], contentType: "text/event-stream" },
       stream: (sink, query, lastEventId) => listen(side, sink, query, lastEventId),
@@ -93,13 +92,24 @@ export function controlApi(side: ControlApiSide): readonly Resource[] {
   ];
 }
 
-async function historyOf(side: ControlApiSide, query: URLSearchParams): Promise<HistoryDocument> {
-  const peer = query.get("peer");
-  const most = peer === null ? HISTORY_MOST_SECONDS_OF_ALL : HISTORY_SECONDS;
-  const seconds = wholeNumber(query, "seconds", [1, most]) ?? HISTORY_DEFAULT_SECONDS;
-  if (peer === null) return side.history.document(seconds);
-  chosen((await side.status()).peers, query);
-  return side.history.document(seconds, peer);
+/**
+ * The web listener serves it to every user of the host: it takes a bounded share of this thread, and a peer's name costs
+ * the engine a snapshot once a second at most.
+ */
+function historyResource(side: ControlApiSide): Resource {
+  const pace = new Pace(side);
+  const status = new Fresh(side.status, side.nowMs);
+  return {
+    ...{ method: "GET", path: API_PATH.history, parameters: ["peer", "seconds"] },
+    contentType: JSON_TYPE,
+    text: async (query) => {
+      const peer = query.get("peer");
+      const most = peer === null ? HISTORY_MOST_SECONDS_OF_ALL : HISTORY_SECONDS;
+      const seconds = wholeNumber(query, "seconds", [1, most]) ?? HISTORY_DEFAULT_SECONDS;
+      if (peer !== null) chosen((await status.get()).peers, query);
+      return await pace.run(() => jsonText(side.history.document(seconds, peer ?? undefined)));
+    },
+  };
 }
 
 function listen(

@@ -7,37 +7,26 @@
  * The trap: prom-client keeps the last scrape's samples, so they are thrown away once the text is made.
  */
 import type { Registry } from "prom-client";
-import { SECOND_MS } from "../../core/time.ts";
+import { Fresh } from "../control/fresh.ts";
 import { METRICS, type Metric, type Reading } from "./metric-table.ts";
 
 /** The text's type. */
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
-/** Milliseconds for which a text is good. */
-export const FRESH_MS = SECOND_MS;
 
 /** Makes the text of a scrape. */
 export class Metrics {
   readonly #read: () => Promise<Reading>;
-  readonly #nowMs: () => number;
   #scrape: ((reading: Reading) => Promise<string>) | undefined;
-  #text: Promise<string> | undefined;
-  #madeAtMs = 0;
+  readonly #text: Fresh<string>;
 
   constructor(read: () => Promise<Reading>, nowMs: () => number) {
     this.#read = read;
-    this.#nowMs = nowMs;
+    this.#text = new Fresh(() => this.#make(), nowMs);
   }
 
   /** The text; rejects with the reason where nothing can be read. */
   text(): Promise<string> {
-    // A scrape that is under way is everybody's, however long it takes.
-    if (this.#text === undefined || this.#nowMs() - this.#madeAtMs >= FRESH_MS) {
-      this.#madeAtMs = Number.POSITIVE_INFINITY;
-      this.#text = this.#make().finally(() => {
-        this.#madeAtMs = this.#nowMs();
-      });
-    }
-    return this.#text;
+    return this.#text.get();
   }
 
   async #make(): Promise<string> {

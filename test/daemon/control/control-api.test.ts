@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { mapAddress } from "../../../src/core/prefix.ts";
 import { controlApi, HEALTH_MS, REKEY_MS } from "../../../src/daemon/control/control-api.ts";
 import { EventStream } from "../../../src/daemon/control/event-stream.ts";
+import { FRESH_MS } from "../../../src/daemon/control/fresh.ts";
 import { History, SAMPLE_MS } from "../../../src/daemon/control/history.ts";
 import { Probing } from "../../../src/daemon/control/probing.ts";
 import type { StatusDocument } from "../../../src/daemon/control/status.ts";
@@ -125,6 +126,26 @@ describe("the history", () => {
     });
     const whole = JSON.parse((await ask(rig.socketPath, "/v1/history")).body);
     expect(whole.peers[0].roundTripMs).toHaveLength(60);
+  });
+
+  it("asks the engine whether there is a peer once a second, however many ask", async () => {
+    const rig = await started();
+    rig.engine.commands.length = 0;
+    const askAll = async () => {
+      const names = ["b", "x", "b", "y"];
+      const codes = names.map(async (one) => {
+        return (await ask(rig.socketPath, `/v1/history?peer=${one}`)).code;
+      });
+      return await Promise.all(codes);
+    };
+
+    expect(await askAll()).toEqual([200, 404, 200, 404]);
+    expect(await askAll()).toEqual([200, 404, 200, 404]);
+    expect(rig.engine.commands.map(({ kind }) => kind)).toEqual(["snapshot"]);
+
+    rig.timers.nowMs += FRESH_MS;
+    await askAll();
+    expect(rig.engine.commands).toHaveLength(2);
   });
 
   it("of one peer is told for an hour", async () => {

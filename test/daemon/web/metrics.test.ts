@@ -2,8 +2,9 @@
  * The text of a scrape: names, labels, values and what is left out; one reading a second at most.
  */
 import { describe, expect, it } from "vitest";
+import { FRESH_MS } from "../../../src/daemon/control/fresh.ts";
 import { METRICS } from "../../../src/daemon/web/metric-table.ts";
-import { FRESH_MS, Metrics } from "../../../src/daemon/web/metrics.ts";
+import { Metrics } from "../../../src/daemon/web/metrics.ts";
 import { reading, scrape } from "../reading.ts";
 import { peerSnapshot } from "../snapshot.ts";
 
