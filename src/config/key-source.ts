@@ -1,9 +1,9 @@
 /**
  * A peer's keys, from the configuration itself or from key files.
  *
- * FAULTS H10: a key file is one line of base64, private, regular, no symbolic link. Its bytes are
- * overwritten after use; the text that base64 needs on the way is left to the garbage collector, and so is
- * an inline key's: best effort.
+ * FAULTS H10: a key file is one line of base64, private, regular, no symbolic link. It is read as bytes, which are
+ * overwritten after use. Text cannot be, so an inline key's is left to the garbage collector, and so is that of a key
+ * file that is refused: best effort.
  *
  * The trap: no message may repeat a key's text, also not a wrong one's, and also not where a key was
  * given as the name of a file.
@@ -113,11 +113,13 @@ function fileKey({ text, path }: Entry, context: KeyContext): SourcedKey | undef
     return undefined;
   }
   const exposure = exposureFault(content.stats, place.identityOf(content.stats));
-  const keyText = content.bytes.toString("latin1");
-  content.bytes.fill(0);
-  if (exposure === undefined) return parseKey(keyText, subject, path, context);
-  context.report(path, `${subject} ${exposure}`);
-  return undefined;
+  try {
+    if (exposure === undefined) return parseKey(content.bytes, subject, path, context);
+    context.report(path, `${subject} ${exposure}`);
+    return undefined;
+  } finally {
+    content.bytes.fill(0);
+  }
 }
 
 interface Place {
@@ -153,14 +155,15 @@ function placeOf(
 }
 
 function parseKey(
-  text: string,
+  text: string | Buffer,
   subject: string,
   path: Path,
   { report, keep }: KeyContext,
 ): SourcedKey | undefined {
   const parsed = parseKeyText(text);
   if ("fault" in parsed) {
-    report(path, `${subject} ${parsed.fault}; ${remedy(text)}`);
+    const words = typeof text === "string" ? text : text.toString("latin1");
+    report(path, `${subject} ${parsed.fault}; ${remedy(words)}`);
     return undefined;
   }
   keep(parsed.key);

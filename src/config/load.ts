@@ -139,13 +139,16 @@ export function wipeKeys(config: Config): void {
 
 /** The file's text without a byte order mark. */
 function decode(file: string, bytes: Buffer): string {
-  if (!isUtf8(bytes)) {
-    const fault = { line: firstBadLine(bytes), key: "", text: "is not UTF-8 text" };
-    throw new ConfigError(file, [fault]);
+  try {
+    if (!isUtf8(bytes)) {
+      const fault = { line: firstBadLine(bytes), key: "", text: "is not UTF-8 text" };
+      throw new ConfigError(file, [fault]);
+    }
+    const text = bytes.toString("utf8");
+    return text.startsWith("\ufeff") ? text.slice(1) : text;
+  } finally {
+    bytes.fill(0);
   }
-  const text = bytes.toString("utf8");
-  bytes.fill(0);
-  return text.startsWith("\ufeff") ? text.slice(1) : text;
 }
 
 function firstBadLine(bytes: Buffer): number {

@@ -7,6 +7,7 @@
 import type { Config, PeerConfig } from "../config/config.ts";
 import { LARGEST_INNER_MTU } from "../core/constants.ts";
 import type { PeerOptions } from "../core/options.ts";
+import { secretCopy } from "../core/secret.ts";
 import { SECOND_MS } from "../core/time.ts";
 import type { EngineStart, Inherited, LastEndpoint } from "../engine/messages.ts";
 import { literalEndpoint } from "./names/resolver.ts";
@@ -68,7 +69,7 @@ export function peerOptions(
   return {
     name: peer.name,
     kind: peer.kind,
-    keys: peer.keys.map((key) => Uint8Array.from(key)),
+    keys: peer.keys.map((key) => secretCopy(key)),
     endpoints: literals,
     failoverMs: peer.failoverMs,
     hasConfiguredEndpoint: peer.endpoints.length > 0,

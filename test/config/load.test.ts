@@ -3,7 +3,9 @@
  */
 import { describe, expect, it } from "vitest";
 import { defaultFamilies, wantsFirewall } from "../../src/config/default-families.ts";
-import { wipeKeys } from "../../src/config/load.ts";
+import { readKeyFile } from "../../src/config/key-source.ts";
+import { checkConfig, wipeKeys } from "../../src/config/load.ts";
+import { ConfigError } from "../../src/config/problem.ts";
 import { DEFAULT_LIMITS } from "../../src/core/options.ts";
 import { formatAddress, formatPrefix } from "../../src/core/prefix.ts";
 import { KEY_A, KEY_B } from "../helpers/config-samples.ts";
@@ -208,6 +210,44 @@ describe("keys", () => {
     const config = configOf(configText({ peer: `key = ["${KEY_B}", "${KEY_A}"]` }));
     wipeKeys(config);
     expect(config.peers[0]?.keys).toEqual([new Uint8Array(32), new Uint8Array(32)]);
+  });
+
+  it.each(["", "\xff", "[[peer]\n"])(
+    "leave no bytes of the file behind, also before %j",
+    (rest) => {
+      const text = `${configText({ peer: `key = "${KEY_A}"` })}${rest}`;
+      const bytes = Buffer.from(text, "latin1");
+      const identity = { uid: 0, gid: 0 };
+      const stats = { mode: 0o600, ...identity };
+      const source = { file: "c.toml", identity, credentials: undefined, readKeyFile };
+      try {
+        wipeKeys(checkConfig({ bytes, stats }, source));
+      } catch (error) {
+        expect(error).toBeInstanceOf(ConfigError);
+      }
+      expect(bytes.every((byte) => byte === 0)).toBe(true);
+    },
+  );
+
+  it("in a key file leave no bytes of it behind, right or wrong", () => {
+    const read: Buffer[] = [];
+    const identity = { uid: 0, gid: 0 };
+    const stats = { mode: 0o600, ...identity };
+    for (const text of [`${KEY_A}\n`, ` ${KEY_A}\n`]) {
+      const bytes = Buffer.from(configText({ peer: 'key_file = "k"' }));
+      const readFile = () => {
+        const content = Buffer.from(text);
+        read.push(content);
+        return { bytes: content, stats };
+      };
+      const source = { file: "c.toml", identity, credentials: undefined, readKeyFile: readFile };
+      try {
+        wipeKeys(checkConfig({ bytes, stats }, source));
+      } catch (error) {
+        expect(String(error)).not.toContain(KEY_A);
+      }
+    }
+    expect(read.map((bytes) => bytes.every((byte) => byte === 0))).toEqual([true, true]);
   });
 });
 

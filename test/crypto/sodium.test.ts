@@ -2,6 +2,7 @@
  * The handshake primitives against published vectors, and what they answer to hostile input.
  */
 import fc from "fast-check";
+import sodium from "libsodium-wrappers";
 import { describe, expect, it } from "vitest";
 import { loadSodium } from "../../src/crypto/sodium.ts";
 import { fromHex, readVectors, toHex } from "../vectors/vectors.ts";
@@ -41,7 +42,7 @@ describe("X25519", () => {
   });
 
   it("throws on a public key of wrong length: that is a mistake, not an attack", () => {
-    expect(() => crypto.dh(crypto.random(32), crypto.random(31))).toThrow("invalid publicKey");
+    expect(() => crypto.dh(crypto.random(32), crypto.random(31))).toThrow("public key of 31 bytes");
   });
 
   it("makes key pairs that agree, each time others", () => {
@@ -98,8 +99,8 @@ describe.each([
   });
 
   it("throws on a nonce or key of wrong length", () => {
-    expect(() => open(key, nonce.subarray(1), ad, sealed)).toThrow("invalid public_nonce");
-    expect(() => seal(key.subarray(1), nonce, ad, sealed)).toThrow("invalid key");
+    expect(() => open(key, nonce.subarray(1), ad, sealed)).toThrow("nonce of");
+    expect(() => seal(key.subarray(1), nonce, ad, sealed)).toThrow("key of 31 bytes");
   });
 });
 
@@ -150,6 +151,75 @@ describe("the small ones", () => {
     expect(crypto.random(33).length).toBe(33);
     expect(crypto.random(16)).not.toEqual(crypto.random(16));
   });
+});
+
+describe("libsodium's own memory", () => {
+  const { libsodium } = sodium as unknown as {
+    readonly libsodium: { readonly HEAPU8: Uint8Array };
+  };
+
+  it("is where the search finds a key that libsodium-wrappers was given", () => {
+    const key = crypto.random(32);
+    sodium.crypto_generichash(32, NONE, key);
+    expect(piecesOf(key)).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ["a hash", (secret: Uint8Array) => [secret, crypto.blake2b(64, [secret])]],
+    ["a keyed hash", (secret: Uint8Array) => [secret, crypto.blake2b(48, [NONE], secret)]],
+    ["a multiplication", (secret: Uint8Array) => [secret, sharedOf(secret)]],
+    ["a seal", (secret: Uint8Array) => [secret, sealedBy(secret, crypto.seal, 12)]],
+    [
+      "an extended seal",
+      (secret: Uint8Array) => [secret, sealedBy(secret, crypto.sealExtended, 24)],
+    ],
+    ["an open", (secret: Uint8Array) => [secret, openedBy(secret, crypto.open, 12)]],
+    [
+      "an extended open",
+      (secret: Uint8Array) => [secret, openedBy(secret, crypto.openExtended, 24)],
+    ],
+    ["a wrong length", (secret: Uint8Array) => [secret, refused(secret)]],
+  ])("holds nothing of a secret after %s", (_, use) => {
+    const secrets = use(crypto.random(32));
+    expect(secrets.map(piecesOf)).toEqual(secrets.map(() => 0));
+  });
+
+  it("holds nothing of a key pair's secret", () => {
+    expect(piecesOf(crypto.keyPair().secretKey)).toBe(0);
+  });
+
+  /** How many eighths of a secret lie in it. */
+  function piecesOf(secret: Uint8Array): number {
+    const memory = Buffer.from(libsodium.HEAPU8.buffer);
+    const bytes = Buffer.from(secret);
+    let found = 0;
+    for (let at = 0; at + 8 <= secret.length; at += 8) {
+      if (memory.includes(bytes.subarray(at, at + 8))) found++;
+    }
+    return found;
+  }
+
+  function sharedOf(secret: Uint8Array): Uint8Array {
+    return crypto.dh(secret, crypto.keyPair().publicKey) ?? NONE;
+  }
+
+  function sealedBy(key: Uint8Array, seal: typeof crypto.seal, nonceBytes: number): Uint8Array {
+    seal(key, crypto.random(nonceBytes), NONE, crypto.random(32));
+    return NONE;
+  }
+
+  function openedBy(key: Uint8Array, open: typeof crypto.open, nonceBytes: number): Uint8Array {
+    const nonce = crypto.random(nonceBytes);
+    const seal = nonceBytes === 12 ? crypto.seal : crypto.sealExtended;
+    expect(open(key, nonce, NONE, seal(key, nonce, NONE, nonce))).toEqual(nonce);
+    return NONE;
+  }
+
+  function refused(secret: Uint8Array): Uint8Array {
+    expect(() => crypto.blake2b(65, [NONE], secret)).toThrow("refuses");
+    expect(() => crypto.blake2b(32, [crypto.random(5000)], secret)).toThrow(RangeError);
+    return NONE;
+  }
 });
 
 interface X25519Vectors {

@@ -79,9 +79,13 @@ export class CookieJar {
   #rotate(now: Instant): void {
     const age = now - this.#madeAt;
     if (age < COOKIE_SECRET_MS) return;
-    const isLong = age >= 2 * COOKIE_SECRET_MS;
-    this.#previous = isLong ? this.#crypto.random(SECRET_BYTES) : this.#secret;
+    this.#crypto.wipe(this.#previous);
+    this.#previous = this.#secret;
     this.#secret = this.#crypto.random(SECRET_BYTES);
+    if (age >= 2 * COOKIE_SECRET_MS) {
+      this.#crypto.wipe(this.#previous);
+      this.#previous = this.#crypto.random(SECRET_BYTES);
+    }
     this.#madeAt = now;
   }
 }

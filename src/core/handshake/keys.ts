@@ -8,7 +8,8 @@
  */
 import type { HandshakeCrypto } from "../crypto.ts";
 import type { KeySource } from "../options.ts";
-import { INIT } from "../wire.ts";
+import { secretBytes } from "../secret.ts";
+import { INIT, viewOf } from "../wire.ts";
 import { asciiBytes } from "./noise.ts";
 
 /** Bytes of a pre-shared key. */
@@ -32,6 +33,8 @@ export function handshakePrologue(init: Uint8Array, isGroup: boolean): Uint8Arra
 
 const DATA_LABEL = asciiBytes("iptun/1 data");
 const GROUP_PREFIX = "group:";
+const GROUP_CODES = Array.from(GROUP_PREFIX, codeOf);
+const [LF, CR, PADDING] = [0x0a, 0x0d, 0x3d];
 /** RFC 4648 §4. */
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -54,15 +57,18 @@ export interface KeyRing {
 export function deriveKeyRing(crypto: HandshakeCrypto, psk: Uint8Array, isGroup = false): KeyRing {
   const scope = isGroup ? NOISE_GROUP_PROLOGUE : NOISE_PROLOGUE;
   const subKey = (name: string) => crypto.blake2b(PSK_BYTES, [scope, asciiBytes(` ${name}`)], psk);
-  const hint = subKey("hint");
-  return {
+  const [hint, name] = [subKey("hint"), subKey("fingerprint")];
+  const ring = {
     noise: subKey("noise"),
     mac: subKey("mac"),
     challenge: subKey("challenge"),
-    hint: new DataView(hint.buffer, hint.byteOffset).getUint16(0, true),
-    fingerprint: hex(subKey("fingerprint").subarray(0, 4)),
+    hint: viewOf(hint).getUint16(0, true),
+    fingerprint: hex(name.subarray(0, 4)),
     isGroup,
   };
+  // What of them is not public nobody needs.
+  for (const rest of [hint, name]) crypto.wipe(rest);
+  return ring;
 }
 
 /** The bytes among keys, the caller's own arrays. */
@@ -92,18 +98,40 @@ export function pskFault(psk: Uint8Array): string | undefined {
   return undefined;
 }
 
-/** Reads a key file's content: one line of base64, one final LF or CRLF allowed, "group:" before a group's key. */
+/**
+ * Reads a key file's content: one line of base64, one final LF or CRLF allowed, "group:" before a group's key. As bytes
+ * it can be overwritten, which stays the caller's to do; as a string it cannot.
+ */
 export function parseKeyText(
-  text: string,
+  text: string | Uint8Array,
 ): { readonly key: Uint8Array; readonly isGroup: boolean } | { readonly fault: string } {
-  const line = text.replace(/\r?\n$/, "");
-  if (line === "") return { fault: "is empty" };
-  if (/[\r\n]/.test(line)) return { fault: "has more than one line" };
-  const isGroup = line.startsWith(GROUP_PREFIX);
-  const key = decodeBase64(isGroup ? line.slice(GROUP_PREFIX.length) : line);
+  if (typeof text === "string") return parseKeyCodes(Array.from(text, codeOf));
+  return parseKeyCodes(text);
+}
+
+/** The same of character codes. */
+function parseKeyCodes(codes: ArrayLike<number>): ReturnType<typeof parseKeyText> {
+  const end = lineLength(codes);
+  if (end === 0) return { fault: "is empty" };
+  for (let at = 0; at < end; at++) {
+    if (codes[at] === LF || codes[at] === CR) return { fault: "has more than one line" };
+  }
+  const isGroup = GROUP_CODES.every((code, at) => codes[at] === code);
+  const key = decodeBase64(codes, isGroup ? GROUP_CODES.length : 0, end);
   if (key === undefined) return { fault: "is not standard base64 (passphrases are not accepted)" };
   const fault = pskFault(key);
   return fault === undefined ? { key, isGroup } : { fault };
+}
+
+/** Without one final LF or CRLF. */
+function lineLength(codes: ArrayLike<number>): number {
+  const { length } = codes;
+  if (codes[length - 1] !== LF) return length;
+  return codes[length - 2] === CR ? length - 2 : length - 1;
+}
+
+function codeOf(character: string): number {
+  return character.charCodeAt(0);
 }
 
 /** A key as one line of text without line end. */
@@ -112,16 +140,20 @@ export function formatKeyText(key: Uint8Array, isGroup: boolean): string {
 }
 
 /** Strict RFC 4648 §4: padded, no spaces, unused bits zero; undefined where the text is anything else. */
-function decodeBase64(text: string): Uint8Array | undefined {
-  const digits = text.replace(/={1,2}$/, "");
-  const padding = text.length - digits.length;
-  if (text.length % 4 !== 0) return undefined;
-  const bytes = new Uint8Array((text.length / 4) * 3 - padding);
+function decodeBase64(
+  codes: ArrayLike<number>,
+  start: number,
+  end: number,
+): Uint8Array | undefined {
+  if ((end - start) % 4 !== 0) return undefined;
+  let padding = 0;
+  while (padding < 2 && end - padding > start && codes[end - padding - 1] === PADDING) padding++;
+  const bytes = secretBytes(((end - start) / 4) * 3 - padding);
   let bits = 0;
   let bitCount = 0;
   let length = 0;
-  for (const digit of digits) {
-    const value = BASE64.indexOf(digit);
+  for (let at = start; at < end - padding; at++) {
+    const value = BASE64.indexOf(String.fromCharCode(codes[at] ?? 0));
     if (value < 0) return undefined;
     bits = ((bits << 6) | value) & 0xfff;
     bitCount += 6;

@@ -12,6 +12,7 @@
  * A read that fails leaves the state as it was, because anyone can send a wrong answer first.
  */
 import type { HandshakeCrypto, KeyPair } from "../crypto.ts";
+import { secretBytes, secretCopy } from "../secret.ts";
 
 /** HASHLEN of BLAKE2b (§12.8), bytes. */
 const HASH_BYTES = 64;
@@ -179,9 +180,9 @@ class SymmetricState {
   clone(): SymmetricState {
     return new SymmetricState(
       this.#crypto,
-      this.#chainingKey.slice(),
-      this.#hash.slice(),
-      this.#key.slice(),
+      secretCopy(this.#chainingKey),
+      secretCopy(this.#hash),
+      secretCopy(this.#key),
     );
   }
 
@@ -222,9 +223,9 @@ class SymmetricState {
   split(): TransportKeys {
     const [first, second, unused] = hkdf(this.#crypto, this.#chainingKey, EMPTY);
     const keys = {
-      initiatorToResponder: first.slice(0, CIPHER_KEY_BYTES),
-      responderToInitiator: second.slice(0, CIPHER_KEY_BYTES),
-      hash: this.#hash.slice(),
+      initiatorToResponder: secretCopy(first, CIPHER_KEY_BYTES),
+      responderToInitiator: secretCopy(second, CIPHER_KEY_BYTES),
+      hash: secretCopy(this.#hash),
     };
     for (const bytes of [first, second, unused]) this.#crypto.wipe(bytes);
     return keys;
@@ -249,7 +250,7 @@ class SymmetricState {
     this.#crypto.wipe(this.#chainingKey);
     this.#crypto.wipe(this.#key);
     this.#chainingKey = chainingKey;
-    this.#key = key.slice(0, CIPHER_KEY_BYTES);
+    this.#key = secretCopy(key, CIPHER_KEY_BYTES);
     this.#crypto.wipe(key);
   }
 }
@@ -279,7 +280,7 @@ function hmac(crypto: HandshakeCrypto, key: Uint8Array, parts: readonly Uint8Arr
 }
 
 function paddedKey(key: Uint8Array, pad: number): Uint8Array {
-  const block = new Uint8Array(BLOCK_BYTES).fill(pad);
+  const block = secretBytes(BLOCK_BYTES).fill(pad);
   for (let index = 0; index < key.length; index++) block[index] = (key[index] ?? 0) ^ pad;
   return block;
 }

@@ -14,6 +14,7 @@ import { defaultFamilies, takesAll } from "../../config/default-families.ts";
 import { difference, type NamedConfig } from "../../config/difference.ts";
 import { wipeKeys } from "../../config/load.ts";
 import type { KeySource } from "../../core/options.ts";
+import { secretCopy } from "../../core/secret.ts";
 import type { Log } from "../../log.ts";
 import type { EngineLink } from "../engine-link.ts";
 import { DaemonError, messageOf } from "../failure.ts";
@@ -131,7 +132,7 @@ async function changeEngine(
 ): Promise<void> {
   const { engine, linkMtu, zoneIndex } = targets;
   const keysOf = (peer: Config["peers"][number]): readonly KeySource[] =>
-    keys === "keep" ? peer.keys.map((key) => Uint8Array.from(key)) : namesOf(after, peer.name);
+    keys === "keep" ? peer.keys.map((key) => secretCopy(key)) : namesOf(after, peer.name);
   const context: ChangeContext = { keysOf, zoneIndex, linkMtu: linkMtu() };
   const parts = difference(before, after, Number.POSITIVE_INFINITY);
   const changes = engineChanges(parts, before.config, after.config, context);

@@ -14,6 +14,7 @@ import { difference, type NamedConfig } from "../../config/difference.ts";
 import { wipeKeys } from "../../config/load.ts";
 import { ConfigError, type ConfigProblem } from "../../config/problem.ts";
 import { configWarnings } from "../../config/warnings.ts";
+import { secretCopy } from "../../core/secret.ts";
 import { SECOND_MS } from "../../core/time.ts";
 import { bufferMtu } from "../../engine/messages.ts";
 import type { EngineLink } from "../engine-link.ts";
@@ -236,7 +237,7 @@ export class Reloader {
     const { snapshot } = await engine.snapshot();
     const copies = config.peers.map(({ kind, keys }) => ({
       kind,
-      keys: keys.map((key) => Uint8Array.from(key)),
+      keys: keys.map((key) => secretCopy(key)),
     }));
     const names = await engine.nameKeys(copies);
     const had = snapshot.peers.map(({ name, fingerprints }) => [name, fingerprints] as const);

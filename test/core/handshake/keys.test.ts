@@ -125,6 +125,7 @@ describe("parseKeyText", () => {
   it.each(["", "\n", "\r\n"])("reads one line with the ending %j", (ending) => {
     expect(parseKeyText(text + ending)).toEqual({ key: psk, isGroup: false });
     expect(parseKeyText(`group:${text}${ending}`)).toEqual({ key: psk, isGroup: true });
+    expect(parseKeyText(Buffer.from(text + ending))).toEqual({ key: psk, isGroup: false });
   });
 
   it.each([
@@ -156,6 +157,7 @@ describe("parseKeyText", () => {
     ["one byte repeated", Buffer.alloc(32, 7).toString("base64")],
   ])("refuses %s, and the fault repeats none of it", (_, bad) => {
     const result = parseKeyText(bad);
+    expect(parseKeyText(Buffer.from(bad))).toEqual(result);
     if (!("fault" in result)) throw new Error("accepted");
     expect(result.fault).not.toBe("");
     for (let at = 0; at + 5 <= bad.length; at++) {
