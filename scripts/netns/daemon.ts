@@ -163,7 +163,7 @@ export class Daemon {
   readonly configFile: string;
   readonly #options: DaemonOptions;
   readonly #runtimeDir: string;
-  readonly #stateDir: string;
+  readonly stateDir: string;
   #child: Child | undefined;
 
   constructor(host: Host, settings: Settings, options: DaemonOptions = {}) {
@@ -171,10 +171,10 @@ export class Daemon {
     this.settings = settings;
     this.#options = options;
     const dir = join(host.dir, options.subdir ?? "iptun");
-    this.#stateDir = join(dir, "state");
+    this.stateDir = join(dir, "state");
     this.#runtimeDir = join(dir, "run");
     this.configFile = join(dir, "iptun.toml");
-    for (const made of [this.#runtimeDir, this.#stateDir]) {
+    for (const made of [this.#runtimeDir, this.stateDir]) {
       mkdirSync(made, { recursive: true, mode: 0o700 });
     }
     this.configure(settings);
@@ -182,7 +182,7 @@ export class Daemon {
 
   /** Writes another configuration into the file, which the running process takes over by a reload. */
   configure(settings: Settings): void {
-    writeFileSync(this.configFile, configText(settings, this.#stateDir), { mode: 0o600 });
+    writeFileSync(this.configFile, configText(settings, this.stateDir), { mode: 0o600 });
   }
 
   /** Asks the control socket for a reload; `iptun reload` without the start of a process. */

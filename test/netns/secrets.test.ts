@@ -5,22 +5,18 @@
  * as bytes and in every way of writing them that a program would use. The trap: a search that finds nothing proves
  * nothing, so the same search must find the key in its file, and the session keys in the daemon's memory.
  */
-import { closeSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Daemon } from "../../scripts/netns/daemon.ts";
 import { type Lab, openLab } from "../../scripts/netns/lab.ts";
-import { until } from "../../scripts/netns/process.ts";
+import { ROOT, until } from "../../scripts/netns/process.ts";
 import { countNeedles } from "../../scripts/netns/search.ts";
 import { ADDRESSES, type Pair, startPair } from "../../scripts/netns/topology.ts";
 import { ping } from "../../scripts/netns/traffic.ts";
-import { deriveKeyRing, parseKeyText } from "../../src/core/handshake/keys.ts";
-import { loadSodium } from "../../src/crypto/sodium.ts";
 import { figure } from "../helpers/figure.ts";
+import { keysOfFile, keyTable, sessionKeysOf, writtenIn } from "./known-secrets.ts";
 
-const KEY_BYTES = 32;
-/** An all-zero slot of the table is an empty one; a key has no such run. */
-const ZERO = Buffer.alloc(8);
 const METRICS = "127.0.0.1:9586";
 
 let lab: Lab;
@@ -45,10 +41,19 @@ beforeAll(async () => {
     metrics: { listen: METRICS, page: true },
     hooks: { up: [hook], peer_up: [hook] },
   };
-  pair = await startPair(lab, { left: { settings } });
+  const reporting = [
+    "--report-on-signal",
+    "--report-signal=SIGWINCH",
+    `--report-directory=${lab.dir}`,
+  ];
+  const program = [process.execPath, ...reporting, join(ROOT, "dist/main.js")];
+  pair = await startPair(lab, { left: { settings }, right: { program } });
   await ping(pair.left.host, ADDRESSES.right.inner4, 20, 0.02);
-  needles = writtenIn(await keysOf(pair.left, pair.keyFile));
+  const sessionKeys = sessionKeysOf(pair.left);
+  expect(sessionKeys.length).toBeGreaterThanOrEqual(2);
+  needles = writtenIn([...(await keysOfFile(pair.keyFile)), ...sessionKeys]);
   await collect(pair.left);
+  shown.set("diagnostic report of Node", await reportOf(pair.right));
   shown.set(
     "environment of a hook",
     readFileSync(await until("hook", 5000, () => there(hookOutput))),
@@ -57,12 +62,12 @@ beforeAll(async () => {
 afterAll(() => lab.close());
 
 describe("no key is in what a tunnel shows", () => {
-  it("the search finds the key in its file and the session keys in the key table", async () => {
+  it("S1 the search finds the key in its file and the session keys in the key table", async () => {
     expect(countNeedles(readFileSync(pair.keyFile), needles)).toBeGreaterThan(0);
-    expect(countNeedles(keyTable(pair.left.child.pid), needles)).toBeGreaterThan(1);
+    expect(countNeedles(keyTable(pair.left), needles)).toBeGreaterThan(1);
   });
 
-  it("commands, log, metrics, page, errors, arguments and environment have none", () => {
+  it("S1 commands, log, metrics, page, errors, state, arguments and environment have none", () => {
     const bytes = [...shown.values()].reduce((sum, { length }) => sum + length, 0);
     const hits = [...shown].filter(([, content]) => countNeedles(content, needles) > 0);
     figure(
@@ -76,7 +81,7 @@ describe("no key is in what a tunnel shows", () => {
       expect([place, content.length > 0]).toEqual([place, true]);
   });
 
-  it("a daemon that is aborted leaves no core", async () => {
+  it("S3 a daemon that is aborted leaves no core", async () => {
     const pattern = readFileSync("/proc/sys/kernel/core_pattern", "latin1").trim();
     const limits = readFileSync(`/proc/${pair.left.child.pid}/limits`, "latin1");
     const { signal, stderr } = await pair.left.stop("SIGABRT");
@@ -87,56 +92,6 @@ describe("no key is in what a tunnel shows", () => {
     expect(countNeedles(Buffer.from(stderr), needles)).toBe(0);
   });
 });
-
-/** The pre-shared key, its sub-keys, and the keys of the daemon's sessions. */
-async function keysOf(daemon: Daemon, keyFile: string): Promise<readonly Buffer[]> {
-  const crypto = await loadSodium();
-  const parsed = parseKeyText(readFileSync(keyFile, "latin1"));
-  if ("fault" in parsed) throw new Error(`${keyFile} ${parsed.fault}`);
-  const { noise, mac, challenge } = deriveKeyRing(crypto, parsed.key);
-  const table = keyTable(daemon.child.pid);
-  const sessionKeys: Buffer[] = [];
-  for (let at = 0; at + KEY_BYTES <= table.length; at += KEY_BYTES) {
-    const key = table.subarray(at, at + KEY_BYTES);
-    if (!key.includes(ZERO)) sessionKeys.push(Buffer.from(key));
-  }
-  expect(sessionKeys.length).toBeGreaterThanOrEqual(2);
-  return [parsed.key, noise, mac, challenge, ...sessionKeys].map((key) => Buffer.from(key));
-}
-
-/** As bytes, hexadecimal, base64, base64url, and as lists of numbers: the first half, which names it as well. */
-function writtenIn(keys: readonly Buffer[]): readonly Buffer[] {
-  return keys.flatMap((key) => {
-    const half = key.subarray(0, KEY_BYTES / 2);
-    const hex = half.toString("hex");
-    const texts = [
-      ...[hex, hex.toUpperCase(), key.toString("base64").slice(0, 20)],
-      ...[key.toString("base64url").slice(0, 20), [...half].join(","), [...half].join(", ")],
-    ];
-    return [half, ...texts.map((text) => Buffer.from(text))];
-  });
-}
-
-/** The mapping that is neither dumped nor given to children, which is the key table alone (VmFlags, man 5 proc). */
-function keyTable(pid: number): Buffer {
-  const maps = readFileSync(`/proc/${pid}/smaps`, "latin1").split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
-  const memory = openSync(`/proc/${pid}/mem`, "r");
-  try {
-    const tables = maps.filter((map) => /^VmFlags:.* wf .*\bdd\b/m.test(map));
-    return Buffer.concat(
-      tables.map((map) => {
-        const [from = 0, to = 0] = (map.split(" ", 1)[0] ?? "")
-          .split("-")
-          .map((one) => Number.parseInt(one, 16));
-        const content = Buffer.alloc(to - from);
-        readSync(memory, content, 0, content.length, from);
-        return content;
-      }),
-    );
-  } finally {
-    closeSync(memory);
-  }
-}
 
 async function collect(daemon: Daemon): Promise<void> {
   const config = ["--config", daemon.configFile];
@@ -151,18 +106,27 @@ async function collect(daemon: Daemon): Promise<void> {
       ["events", "--json", "-n", "100"],
       ["run", ...config],
     ],
+    ...[
+      ["ping", "right", "-c", "1"],
+      ["ping", "nobody"],
+      ["speedtest", "right", "--seconds", "1"],
+      ["reload"],
+    ],
   ];
   for (const command of commands) {
     const bounded = command[0] === "events" ? ["timeout", "2"] : [];
     const { stdout, stderr } = await daemon.command(command, bounded);
     shown.set(`iptun ${command.join(" ")}`, Buffer.from(stdout + stderr));
   }
-  for (const path of ["/metrics", "/", "/v1/history?seconds=60"]) {
+  for (const path of ["/metrics", "/", "/v1/status", "/v1/history?seconds=60"]) {
     const address = `http://${METRICS}${path}`;
     const program = `fetch(${JSON.stringify(address)}).then(async (a) => console.log(await a.text()))`;
     shown.set(address, Buffer.from(await daemon.host.output([process.execPath, "-e", program])));
   }
   await collectErrors(daemon);
+  for (const entry of readdirSync(daemon.stateDir)) {
+    shown.set(entry, readFileSync(join(daemon.stateDir, entry)));
+  }
   const { pid } = daemon.child;
   for (const name of ["cmdline", "environ"]) {
     shown.set(`/proc/${pid}/${name}`, readFileSync(`/proc/${pid}/${name}`));
@@ -189,6 +153,17 @@ async function collectErrors(daemon: Daemon): Promise<void> {
     expect([name, code]).toEqual([name, 78]);
     shown.set(`error: ${name}`, Buffer.from(stdout + stderr));
   }
+}
+
+/** What Node writes of a process that was started to report on a signal. */
+async function reportOf(daemon: Daemon): Promise<Buffer> {
+  daemon.child.signal("SIGWINCH");
+  const read = () => {
+    const name = readdirSync(lab.dir).find((entry) => /^report\..*json$/.test(entry));
+    const content = name === undefined ? "" : readFileSync(join(lab.dir, name), "utf8");
+    return content.trimEnd().endsWith("}") ? Buffer.from(content) : undefined;
+  };
+  return await until("a report", 10_000, read);
 }
 
 function there(file: string): string | undefined {

@@ -117,6 +117,28 @@ describe("sizes and freshness", () => {
   });
 });
 
+describe("a recorded handshake", () => {
+  it("needs the pre-shared key also where both ephemeral secrets are known", () => {
+    const [mine, theirs] = [crypto.keyPair(), crypto.keyPair()];
+    const copy = ({ publicKey, secretKey }: KeyPair) => ({
+      publicKey,
+      secretKey: secretKey.slice(),
+    });
+    const initiator = new NoiseInitiator(crypto, psk, prologue, copy(mine));
+    const responder = new NoiseResponder(crypto, psk, prologue, copy(theirs));
+    responder.readFirst(initiator.writeFirst(hello));
+    const { message, keys } = must(responder.writeSecond(world));
+    const later = (key: Uint8Array) => {
+      const again = new NoiseInitiator(crypto, key, prologue, copy(mine));
+      again.writeFirst(hello);
+      return again.readSecond(message)?.keys;
+    };
+
+    expect(later(psk)).toEqual(keys);
+    expect(later(crypto.random(32))).toBeUndefined();
+  });
+});
+
 describe("a first message that is not genuine", () => {
   it("gives undefined for every single-bit flip and every cut, and the genuine one still opens", () => {
     const { initiator, responder } = newPair();
