@@ -2,49 +2,35 @@
  * The commands: name, description, arguments, options, and what is called. program.ts makes the command line of it.
  *
  * Each command is a file of its own, imported when it is chosen: `iptun --version` loads neither the schema nor
- * the log nor the crypto. `help` is not here, because it is about these.
+ * the log nor the crypto. What `help` does is not here, because it is about these.
  */
 import { DaemonError } from "../daemon/failure.ts";
+import type {
+  CommandEntry,
+  CommandLine,
+  CommandShape,
+  Given,
+  OptionEntry,
+} from "./command-entry.ts";
 import { EXIT_CODE } from "./exit-code.ts";
 import { INIT_OPTIONS } from "./init-options.ts";
 import type { Terminal } from "./terminal.ts";
-
-/** An option as it is declared. */
-export interface OptionEntry {
-  /** As commander reads them: "-o, --out <file>". */
-  readonly flags: string;
-  readonly text: string;
-}
-
-/** What was given: options by their long name in camel case, arguments by their own. */
-export interface Given {
-  /** Value of an option or argument; undefined: not given. */
-  readonly text: (name: string) => string | undefined;
-  readonly flag: (name: string) => boolean;
-  /** The configuration's file; ends the command with a usage error where none is given. */
-  readonly config: () => string;
-  readonly configIfGiven: () => string | undefined;
-}
-
-export interface CommandEntry {
-  readonly name: string;
-  readonly description: string;
-  /** As commander reads them: "<peer>", "[peer]". */
-  readonly arguments?: readonly string[];
-  readonly options: readonly OptionEntry[];
-  /** Runs the command; its exit code, 0 unless told. */
-  readonly run: (given: Given, terminal: Terminal) => Promise<number | undefined>;
-}
 
 /** The option by which a configuration is named, also without a command. */
 export const CONFIG_OPTION: OptionEntry = {
   flags: "-c, --config <file>",
   text: "configuration file (TOML)",
+  value: "configuration",
 };
+
+export const VERSION_OPTION: OptionEntry = { flags: "-V, --version", text: "print the version" };
+/** Of the command line and of every command. */
+export const HELP_OPTION: OptionEntry = { flags: "-h, --help", text: "print this help" };
 
 const INTERFACE_OPTION: OptionEntry = {
   flags: "-i, --interface <name>",
   text: "the tunnel's interface; may be left out if only one runs",
+  value: "interface",
 };
 /** The same where -i is another option's. */
 const LONG_INTERFACE_OPTION: OptionEntry = { ...INTERFACE_OPTION, flags: "--interface <name>" };
@@ -127,7 +113,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     description: "ask a running tunnel for its peers, traffic and drops",
     options: [
       INTERFACE_OPTION,
-      { flags: "-p, --peer <name>", text: "everything about this peer" },
+      { flags: "-p, --peer <name>", text: "everything about this peer", value: "peer" },
       { flags: "-v, --verbose", text: "everything about the interface and every peer" },
       { flags: "--json", text: "print the whole status document as JSON" },
       { flags: "-w, --watch", text: "show it anew every second, with the last minute; q quits" },
@@ -250,7 +236,34 @@ export const COMMANDS: readonly CommandEntry[] = [
       return undefined;
     },
   },
+  {
+    name: "completion",
+    description: "print completions for bash, zsh or fish; peers: what these ask for",
+    arguments: ["<shell>"],
+    options: [INTERFACE_OPTION],
+    run: async (given, terminal) => {
+      const { completion } = await import("./completion.ts");
+      const asked = { what: given.text("shell") ?? "", interfaceName: given.text("interface") };
+      await completion(asked, COMMAND_LINE, terminal);
+      return undefined;
+    },
+  },
 ];
+
+/** Made by program.ts. */
+export const HELP_COMMAND: CommandShape = {
+  name: "help",
+  description: "print help for a command",
+  arguments: ["[command]"],
+  options: [],
+};
+
+/** All that the command line takes. */
+export const COMMAND_LINE: CommandLine = {
+  options: [CONFIG_OPTION, VERSION_OPTION],
+  commands: [...COMMANDS, HELP_COMMAND],
+  everywhere: [HELP_OPTION],
+};
 
 /** Only what the watch does not know how to show is refused. */
 async function watched(given: Given, terminal: Terminal): Promise<undefined> {

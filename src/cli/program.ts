@@ -8,7 +8,8 @@
 import { Command, CommanderError } from "commander";
 import { DaemonError } from "../daemon/failure.ts";
 import { readVersion } from "../daemon/version.ts";
-import { COMMANDS, CONFIG_OPTION, type CommandEntry, type Given } from "./commands.ts";
+import { argumentName, type CommandEntry, flagParts, type Given } from "./command-entry.ts";
+import { COMMANDS, CONFIG_OPTION, HELP_COMMAND, HELP_OPTION, VERSION_OPTION } from "./commands.ts";
 import { EXIT_CODE, outcomeOf } from "./exit-code.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -74,8 +75,8 @@ class Session {
       .description(
         "Encrypted point-to-point VPN for Linux: two hosts, one key, one TOML file each.",
       )
-      .version(readVersion(), "-V, --version", "print the version")
-      .helpOption("-h, --help", "print this help")
+      .version(readVersion(), VERSION_OPTION.flags, VERSION_OPTION.text)
+      .helpOption(HELP_OPTION.flags, HELP_OPTION.text)
       .helpCommand(false)
       .enablePositionalOptions()
       .exitOverride()
@@ -98,9 +99,9 @@ class Session {
   #add(program: Command, entry: CommandEntry): void {
     const command = program.command(entry.name).description(entry.description);
     for (const { flags, text } of entry.options) {
-      const long = longFlag(flags);
-      if (flags.includes("<")) command.option(flags, text, once(long));
-      else command.option(flags, text);
+      const { long, placeholder } = flagParts(flags);
+      if (placeholder === undefined) command.option(flags, text);
+      else command.option(flags, text, once(long));
     }
     for (const argument of entry.arguments ?? []) command.argument(argument);
     command.action(async () => {
@@ -137,22 +138,20 @@ class Session {
 
   /** Commander's own help command would print the whole help for a word that is no command. */
   #addHelp(program: Command): void {
-    program
-      .command("help")
-      .description("print help for a command")
-      .argument("[command]")
-      .action((word: string | undefined) => {
-        if (word === undefined) return program.help();
-        const command = program.commands.find((one) => one.name() === word);
-        return command === undefined ? unknownCommand(program, word) : command.help();
-      });
+    const help = program.command(HELP_COMMAND.name).description(HELP_COMMAND.description);
+    for (const argument of HELP_COMMAND.arguments ?? []) help.argument(argument);
+    help.action((word: string | undefined) => {
+      if (word === undefined) return program.help();
+      const command = program.commands.find((one) => one.name() === word);
+      return command === undefined ? unknownCommand(program, word) : command.help();
+    });
   }
 }
 
 /** What was given to a command. */
 function givenOf(program: Command, command: Command, entry: CommandEntry): Given {
   const options = command.opts<Readonly<Record<string, unknown>>>();
-  const names = (entry.arguments ?? []).map((argument) => argument.replace(/[<>[\]]/g, ""));
+  const names = (entry.arguments ?? []).map(argumentName);
   const values = {
     ...options,
     ...Object.fromEntries(names.map((name, at) => [name, command.args[at]])),
@@ -166,10 +165,6 @@ function givenOf(program: Command, command: Command, entry: CommandEntry): Given
     config: () => requireConfig(configOf(program, options), entry.name),
     configIfGiven: () => configOf(program, options),
   };
-}
-
-function longFlag(flags: string): string {
-  return /--[a-z-]+/.exec(flags)?.[0] ?? flags;
 }
 
 /** `--config` of the command, or the one given before its name. */
