@@ -8,6 +8,40 @@ import { codeOf, DaemonError, EXIT, messageOf } from "../daemon/failure.ts";
 /** Every exit code of the command. */
 export const EXIT_CODE = { ...EXIT, USAGE: 2, CONFIG: 78 } as const;
 
+/** What each of them says: in a word for the help, in a sentence for the manual. */
+export const EXIT_MEANINGS: readonly {
+  readonly code: number;
+  readonly word: string;
+  readonly text: string;
+}[] = [
+  { code: EXIT_CODE.OK, word: "success", text: "Ended as asked." },
+  {
+    code: EXIT_CODE.FAILURE,
+    word: "failure",
+    text: "Failure: one line says what. Of `doctor`: there is a warning or a fault.",
+  },
+  {
+    code: EXIT_CODE.USAGE,
+    word: "usage",
+    text: "Usage: the arguments are not what the command takes.",
+  },
+  {
+    code: EXIT_CODE.NOT_RUNNING,
+    word: "not running",
+    text: "Not running: there is no tunnel to ask.",
+  },
+  {
+    code: EXIT_CODE.NO_PERMISSION,
+    word: "no permission",
+    text: "No permission: the line names the capability.",
+  },
+  {
+    code: EXIT_CODE.CONFIG,
+    word: "configuration",
+    text: "Configuration: every problem is printed with its file, line and key.",
+  },
+];
+
 /** How a command ended: its exit code, and what to say on standard error. */
 export interface Outcome {
   readonly exitCode: number;

@@ -18,9 +18,16 @@ export type KeyEntry =
   /** Relative to the configuration. */
   | { readonly keyFile: string };
 
-/** The configuration of `own` towards `other`. */
-export function configText(device: string, own: Site, other: Site, key: KeyEntry): string {
+/** The configuration of `own` towards `other`; `schema`: path of the JSON Schema on that host, for editors. */
+export function configText(
+  device: string,
+  own: Site,
+  other: Site,
+  key: KeyEntry,
+  schema?: string,
+): string {
   return [
+    ...(schema === undefined ? [] : [`#:schema ${schema}`]),
     `# iptun on ${own.name}: the tunnel to ${other.name}. config.example.toml explains every key.`,
     ...("key" in key ? ["# Complete, with the key inside: keep it at mode 0600."] : []),
     "",

@@ -9,6 +9,7 @@
  */
 import { existsSync, rmdirSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { checkConfig, wipeKeys } from "../config/load.ts";
 import { ConfigError } from "../config/problem.ts";
 import { printable, shown } from "../config/shown.ts";
@@ -106,10 +107,16 @@ function textsOf(
   key: string,
 ): Texts {
   return {
-    config: configText(device, here, there, { keyFile: basename(paths.key) }),
+    config: configText(device, here, there, { keyFile: basename(paths.key) }, schemaHere()),
     key: `${key}\n`,
     peer: configText(device, there, here, { key }),
   };
+}
+
+/** The JSON Schema that the build puts beside the program; the other host may have it elsewhere. */
+function schemaHere(): string | undefined {
+  const path = fileURLToPath(new URL("../iptun.schema.json", import.meta.url));
+  return existsSync(path) && path === printable(path) ? path : undefined;
 }
 
 /** Reads both configurations as `run` would; what it would warn of. */

@@ -10,7 +10,7 @@ import { DaemonError } from "../daemon/failure.ts";
 import { readVersion } from "../daemon/version.ts";
 import { argumentName, type CommandEntry, flagParts, type Given } from "./command-entry.ts";
 import { COMMANDS, CONFIG_OPTION, HELP_COMMAND, HELP_OPTION, VERSION_OPTION } from "./commands.ts";
-import { EXIT_CODE, outcomeOf } from "./exit-code.ts";
+import { EXIT_CODE, EXIT_MEANINGS, outcomeOf } from "./exit-code.ts";
 import type { Terminal } from "./terminal.ts";
 
 const EXAMPLES = `
@@ -25,7 +25,7 @@ Examples:
   iptun doctor                            what keeps it from working, and what to do
   iptun ping hub                          is the other iptun there, and how far
 
-Exit codes: 0 success, 1 failure, 2 usage, 3 not running, 4 no permission, 78 configuration
+Exit codes: ${EXIT_MEANINGS.map(({ code, word }) => `${code} ${word}`).join(", ")}
 `;
 
 interface ConfigOption {

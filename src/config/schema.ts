@@ -5,7 +5,8 @@
  * other, in `resolve.ts`. Nothing is required, so that one fault never hides another: a value that
  * fails is left out and the rest is read again; in a list, null stands for it. The message of every check is the "expected …" clause.
  *
- * Defaults of `[limits]` are core's. config.example.toml shows each default; a test compares them.
+ * Defaults of `[limits]` are core's. config.example.toml shows each default; a test compares them. The texts of
+ * the manual are taken from there, types and ranges from here.
  */
 import { z } from "zod";
 import { DEFAULT_FAILOVER_MS } from "../core/constants.ts";
@@ -173,17 +174,15 @@ function text(error: string) {
   return z.string({ error });
 }
 
-function texts(error: string, most = Number.MAX_SAFE_INTEGER) {
+function texts(error: string, most?: number) {
+  const list = z.array(z.string({ error }).nullable(), { error });
   const tooMany = `expected at most ${most} entries`;
-  return z
-    .array(z.string({ error }).nullable(), { error })
-    .max(most, { error: tooMany })
-    .default([]);
+  return (most === undefined ? list : list.max(most, { error: tooMany })).default([]);
 }
 
-function textOrTexts(error: string, most = Number.MAX_SAFE_INTEGER) {
-  const list = z.array(z.string()).min(1, { error }).max(most, { error });
-  return z.union([z.string(), list], { error });
+function textOrTexts(error: string, most?: number) {
+  const list = z.array(z.string()).min(1, { error });
+  return z.union([z.string(), most === undefined ? list : list.max(most, { error })], { error });
 }
 
 function flag() {

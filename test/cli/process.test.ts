@@ -4,7 +4,15 @@
  * Compiled into a directory of the test's own, as `npm run build` would into dist; the addon is dist's.
  */
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -87,6 +95,22 @@ describe("the command", () => {
 });
 
 describe("init", () => {
+  it("tells editors on this host, and no other, where the configuration's schema is", () => {
+    const schema = join(BUILD, "dist/iptun.schema.json");
+    const made = () => {
+      const files = new ConfigFiles();
+      const names = ["--name", "hub", "--peer", "branch", "--endpoint", "203.0.113.5:1194"];
+      expect(iptun("init", "--out", files.path("a.toml"), ...names).status).toBe(0);
+      return ["a.toml", "branch.toml"].map((name) => readFileSync(files.path(name), "utf8"));
+    };
+    expect(made().join("")).not.toContain("#:schema");
+
+    writeFileSync(schema, "{}");
+    const [here = "", there = ""] = made();
+    expect(here.split("\n")[0]).toBe(`#:schema ${schema}`);
+    expect(there).not.toContain("#:schema");
+  });
+
   it("does not wait for an answer where standard input is no terminal", () => {
     const fifo = new ConfigFiles().path("fifo");
     const { status, stderr } = shell(`mkfifo "${fifo}"; "$NODE" "$MAIN" init <>"${fifo}"`);
