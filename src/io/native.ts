@@ -246,16 +246,22 @@ export const ROW_LAYOUT: readonly number[] = [
   OPEN_FAILED,
 ];
 
+/** Not in the package itself, which has no sources and serves some CPUs only. */
+const REMEDY = "build it in a clone of iptun: npm ci && npm run build";
+
 /** Loads the addon and compares its row layout with core/rows.ts; throws with one line where it is missing or stale. */
-export function loadNative(path: string = builtPath()): Native {
+export function loadNative(path: string = addonPath()): Native {
   const exported = requireAddon(path);
-  if (!isNative(exported)) throw new Error(`${path} does not fit this version; run npm run build`);
+  if (!isNative(exported)) throw new Error(`${path} does not fit this version; ${REMEDY}`);
   return exported;
 }
 
-/** dist/iptun.node, seen from dist/io as well as from src/io. */
-function builtPath(): string {
-  return fileURLToPath(new URL("../../dist/iptun.node", import.meta.url));
+/**
+ * Where scripts/build-native puts the addon for a CPU (one of `process.arch`), seen from dist/io as well as from src/io.
+ * A clone has that of its own CPU; the npm package has several, each for every libc.
+ */
+export function addonPath(cpu: string = process.arch): string {
+  return fileURLToPath(new URL(`../../dist/native/linux-${cpu}/iptun.node`, import.meta.url));
 }
 
 function requireAddon(path: string): unknown {
@@ -264,7 +270,7 @@ function requireAddon(path: string): unknown {
   } catch (cause) {
     const isMissing = (cause as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND";
     const reason = isMissing ? "is missing" : `does not load (${firstLine(cause)})`;
-    throw new Error(`the native addon ${path} ${reason}; run npm run build`, { cause });
+    throw new Error(`the native addon ${path} ${reason}; ${REMEDY}`, { cause });
   }
 }
 

@@ -27,7 +27,7 @@ const { PATH } = process.env;
 beforeAll(() => {
   symlinkSync(join(ROOT, "package.json"), join(BUILD, "package.json"));
   mkdirSync(join(BUILD, "dist"));
-  symlinkSync(join(ROOT, "dist/iptun.node"), join(BUILD, "dist/iptun.node"));
+  symlinkSync(join(ROOT, "dist/native"), join(BUILD, "dist/native"));
   const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
   const options = [
     "-p",

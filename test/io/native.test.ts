@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { loadNative, ROW_LAYOUT } from "../../src/io/native.ts";
+import { addonPath, loadNative, ROW_LAYOUT } from "../../src/io/native.ts";
 import { testNative } from "../native/native.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "iptun-native-"));
@@ -28,7 +28,13 @@ describe("loadNative", () => {
   it("says what to run when the addon is missing, in one line", () => {
     const path = join(directory, "missing.node");
     expect(() => loadNative(path)).toThrow(
-      `the native addon ${path} is missing; run npm run build`,
+      `the native addon ${path} is missing; build it in a clone of iptun: npm ci && npm run build`,
+    );
+  });
+
+  it("names a CPU that has no addon", () => {
+    expect(() => loadNative(addonPath("riscv64"))).toThrow(
+      /^the native addon \S+\/dist\/native\/linux-riscv64\/iptun\.node is missing; build it in a clone /,
     );
   });
 
@@ -36,7 +42,9 @@ describe("loadNative", () => {
     const path = join(directory, "broken.node");
     writeFileSync(path, "this is no shared object");
     const message = messageOf(() => loadNative(path));
-    expect(message).toMatch(/^the native addon .* does not load \(.+\); run npm run build$/);
+    expect(message).toMatch(
+      /^the native addon .* does not load \(.+\); build it in a clone of iptun: npm ci && npm run build$/,
+    );
   });
 
   it.each([
@@ -50,7 +58,9 @@ describe("loadNative", () => {
   ])("refuses an addon with %s", (_, exported) => {
     const path = join(directory, `${Math.abs(hash(exported))}.cjs`);
     writeFileSync(path, `module.exports = ${exported};`);
-    expect(() => loadNative(path)).toThrow(`${path} does not fit this version; run npm run build`);
+    expect(() => loadNative(path)).toThrow(
+      `${path} does not fit this version; build it in a clone of iptun: npm ci && npm run build`,
+    );
   });
 });
 

@@ -29,6 +29,7 @@ import {
 } from "../../scripts/netns/topology.ts";
 import { ping } from "../../scripts/netns/traffic.ts";
 import { startSender } from "../../scripts/netns/udp-sender.ts";
+import { addonPath } from "../../src/io/native.ts";
 import { expectNone, hiding, Provocations } from "./doctor-cases.ts";
 
 const { left: LEFT, right: RIGHT } = ADDRESSES;
@@ -188,10 +189,7 @@ it.concurrent("a firewall that nft refused, a slow cipher, and what a killed run
     const hosts = twoHosts(lab);
     const keyFile = await makeKey(lab.dir);
     const settings = { firewall: true };
-    const without = [
-      ...hiding("/usr/sbin/nft", "/bin/false"),
-      ...hiding(join(ROOT, "dist/iptun.node"), addon),
-    ];
+    const without = [...hiding("/usr/sbin/nft", "/bin/false"), ...hiding(addonPath(), addon)];
     const left = sideDaemon(hosts.left, "left", keyFile, { settings, wrapper: without });
     const right = sideDaemon(hosts.right, "right", keyFile, { settings });
     await Promise.all([left.start(), right.start()]);
