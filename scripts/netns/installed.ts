@@ -20,6 +20,8 @@ export class InstalledHost {
   /** Where its own folders lie on the machine: "/etc" is `root` + "/etc". */
   readonly root: string;
   readonly #bin: string;
+  /** Cases of the shell: where files of which host lie. */
+  readonly #sources: string[] = [];
 
   /** `addresses`: what a name means here. */
   constructor(host: Host, addresses: Readonly<Record<string, string>> = {}) {
@@ -36,7 +38,9 @@ export class InstalledHost {
 
   /** Lets `scp -p root@NAME:FILE FILE` here take files of another host. */
   canCopyFrom(name: string, other: InstalledHost): void {
-    const script = `#!/bin/sh\nfile=\${2#root@${name}:}\n[ "$1" = -p ] && [ "$file" != "$2" ] && exec cp -p "${other.root}$file" "$3"\nexit 1\n`;
+    this.#sources.push(`root@${name}:*) from=${other.root} ;;`);
+    const which = `case $2 in ${this.#sources.join(" ")} *) exit 1 ;; esac`;
+    const script = `#!/bin/sh\n[ "$1" = -p ] || exit 1\n${which}\nexec cp -p "$from\${2#*:}" "$3"\n`;
     writeFileSync(join(this.#bin, "scp"), script, { mode: 0o755 });
   }
 

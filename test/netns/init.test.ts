@@ -1,48 +1,16 @@
 /**
- * Two hosts that are set up by `iptun init`: by README's own commands, and with networks behind both.
+ * Two hosts that are set up by `iptun init`, with networks behind both; README's own commands are in docs.test.ts.
  */
-import { readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { InstalledHost } from "../../scripts/netns/installed.ts";
 import { type Lab, withLab } from "../../scripts/netns/lab.ts";
-import { ROOT, until } from "../../scripts/netns/process.ts";
+import { until } from "../../scripts/netns/process.ts";
 import { ADDRESSES, hostPort, twoHosts } from "../../scripts/netns/topology.ts";
 import { figure } from "../helpers/figure.ts";
 
 const { left } = ADDRESSES;
 /** A daemon's start on a machine that does much else. */
 const START_MS = 45_000;
-
-describe("README", () => {
-  it("leads to a tunnel by its commands as they stand there", async () => {
-    await withLab(async (lab) => {
-      const { hub, laptop } = installedPair(lab);
-      const started = performance.now();
-
-      const done = [];
-      for (const { where, lines } of commandBlocks()) {
-        const host = where === "hub" ? hub : laptop;
-        for (const line of lines) {
-          done.push(line.split(" ").slice(0, 2).join(" "));
-          if (line.startsWith("iptun --config")) host.start(line);
-          else if (line.startsWith("ping")) await answered(host, line);
-          else await host.run(line);
-        }
-      }
-      const seconds = (performance.now() - started) / 1000;
-
-      expect(done.slice(0, 6)).toEqual([
-        ...["iptun init", "iptun --config", "mkdir -p", "scp -p", "iptun --config", "ping -c"],
-      ]);
-      await hub.run("ping -c 1 -W 5 10.77.0.2");
-      await hub.run("ping -c 1 -W 5 fd77::2");
-      expect(modeOf(laptop, "/etc/iptun/iptun0.toml")).toBe(0o600);
-      figure("set-up", "README's commands, with no time to type", `${seconds.toFixed(1)} s`, "60");
-      expect(seconds).toBeLessThan(60);
-    });
-  });
-});
 
 describe("iptun init", () => {
   it("joins two hosts and the networks behind them, both ways, in both families", async () => {
@@ -119,26 +87,5 @@ async function answered(host: InstalledHost, line: string): Promise<void> {
       () => false,
     );
     return isRight ? true : undefined;
-  });
-}
-
-function modeOf({ root }: InstalledHost, path: string): number {
-  return statSync(join(root, path)).mode & 0o7777;
-}
-
-interface CommandBlock {
-  readonly where: string;
-  readonly lines: readonly string[];
-}
-
-/** The shell blocks of "Two hosts", each with the host that the sentence before it names. */
-function commandBlocks(): readonly CommandBlock[] {
-  const text = readFileSync(join(ROOT, "README.md"), "utf8");
-  const section = /^## Two hosts$(.*?)^## /ms.exec(text)?.[1] ?? "";
-  const blocks = [...section.matchAll(/([^\n]*)\n\n```sh\n(.*?)^```$/gms)];
-  return blocks.map(([, before = "", code = ""]) => {
-    const where = /on the (hub|laptop)/i.exec(before)?.[1];
-    if (where === undefined) throw new Error(`README says of no host where to type: ${code}`);
-    return { where, lines: code.trim().split("\n") };
   });
 }
