@@ -9,9 +9,9 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { get } from "node:http";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { Daemon, makeKey, type PeerSettings } from "./daemon.ts";
 import { type Host, type Lab, wire } from "./lab.ts";
+import { withPreload } from "./preload.ts";
 import { residentMiB } from "./proc.ts";
 import { type Child, pause, ROOT, until } from "./process.ts";
 import { PORT, TUN } from "./topology.ts";
@@ -237,7 +237,7 @@ function daemons(
     hub: new Daemon(
       host,
       { ...common, addresses: [`${HUB_INNER}/16`], peers },
-      { wrapper: withLoopDelay(delayFile) },
+      { wrapper: withPreload("loop-delay.mjs", { IPTUN_LOOP_DELAY: delayFile }) },
     ),
     canary: new Daemon(other, {
       ...common,
@@ -245,12 +245,4 @@ function daemons(
       peers: [hubPeer],
     }),
   };
-}
-
-/** Starts a daemon whose event loops are watched; one that gives up privileges itself would give up NODE_OPTIONS too. */
-function withLoopDelay(file: string): readonly string[] {
-  const script = pathToFileURL(join(ROOT, "scripts/netns/loop-delay.mjs"));
-  const sets = ["--bounding-set", "--inh-caps"].flatMap((set) => [set, "-all,+net_admin"]);
-  const confined = ["setpriv", "--no-new-privs", ...sets];
-  return [...confined, "env", `NODE_OPTIONS=--import=${script}`, `IPTUN_LOOP_DELAY=${file}`];
 }
