@@ -6,6 +6,7 @@
  * routes. Routes are added, never replaced: a replace would take a prefix away from another device.
  */
 import type { InterfaceAddress } from "../../config/config.ts";
+import { networkOf } from "../../config/network-of.ts";
 import { formatAddress, formatPrefix, type Prefix, prefixesOverlap } from "../../core/prefix.ts";
 import type { DeviceState } from "./device-state.ts";
 
@@ -73,8 +74,22 @@ export function lackOf(input: NetworkPlanInput, state: DeviceState): Lack {
   return {
     mtu: state.mtu === wanted ? undefined : { found: state.mtu, wanted },
     addresses: addresses.filter((one) => !state.addresses.includes(addressText(one))),
-    routes: routesToAdd(input).filter((one) => !state.routes.includes(formatPrefix(one))),
+    routes: [...connectedRoutes(input, state), ...routesToAdd(input)].filter(
+      (one) => !state.routes.includes(formatPrefix(one)),
+    ),
   };
+}
+
+/**
+ * The networks of addresses that are there, as far as a wanted route relies on them: the kernel makes their routes with
+ * the address, and does not make them again when somebody has taken them away.
+ */
+function connectedRoutes({ routes, addresses }: NetworkPlanInput, state: DeviceState): Prefix[] {
+  const present = addresses.filter((one) => state.addresses.includes(addressText(one)));
+  return present
+    .filter((address) => routes.some((route) => isConnected(route, address)))
+    .map(networkOf)
+    .filter(({ bytes, length }) => length < bytes.length * 8);
 }
 
 /** Whether there is anything to put back. */

@@ -141,9 +141,22 @@ describe("a repair", () => {
     const wanted = input({ routes: [prefix("0.0.0.0/0"), prefix("10.0.0.0/25")] });
     const addresses = ["10.0.0.1/24", "fd00::1/64", "172.16.0.1/12"];
 
-    const lack = lackOf(wanted, { isUp: true, mtu: 1420, addresses, routes: ["10.1.0.0/16"] });
+    const routes = ["10.0.0.0/24", "10.1.0.0/16"];
+
+    const lack = lackOf(wanted, { isUp: true, mtu: 1420, addresses, routes });
 
     expect(isLack(lack)).toBe(false);
+  });
+
+  it("puts back the network of an address that is there, where a route relies on it", () => {
+    const wanted = input({ routes: [prefix("10.0.0.2/32")] });
+    const state = { isUp: true, mtu: 1420, routes: [] };
+
+    const flushed = lackOf(wanted, { ...state, addresses: ["10.0.0.1/24", "fd00::1/64"] });
+    const bare = lackOf(wanted, { ...state, addresses: ["fd00::1/64"] });
+
+    expect(texts(planRepair(wanted, flushed))).toEqual(["route add 10.0.0.0/24 dev iptun0"]);
+    expect(texts(planRepair(wanted, bare))).toEqual(["addr replace 10.0.0.1/24 dev iptun0"]);
   });
 });
 
