@@ -53,6 +53,8 @@ export interface Status {
     readonly firewall: "on" | "off" | "failed";
   };
   readonly confirmSecondsLeft: number | null;
+  /** Errors of the UDP socket, by errno. */
+  readonly engine: { readonly udpErrors: Readonly<Record<string, number>> };
   readonly peers: readonly StatusPeer[];
   /** A counter for each drop reason. */
   readonly drops: Readonly<Record<string, number>>;

@@ -13,7 +13,7 @@ import { ConfigFiles, configText } from "./config-files.ts";
 const MODE = "expected mode 0600, or 0640 with this process's own group; chmod 600 it";
 const MAKE = "make one with `iptun keygen`";
 
-describe("a key file", () => {
+describe("H10 a key file", () => {
   it.each([
     ["without line end", KEY_A],
     ["with LF", `${KEY_A}\n`],
@@ -168,7 +168,7 @@ describe("a key file", () => {
   });
 });
 
-describe("who else could use a file", () => {
+describe("H10 who else could use a file", () => {
   const owner = { uid: 1000, gid: 1000 };
 
   it.each([

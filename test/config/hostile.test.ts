@@ -29,7 +29,7 @@ vi.mock("../../src/core/handshake/keys.ts", async (importOriginal) => {
   };
 });
 
-describe("problems", () => {
+describe("H11 problems", () => {
   it.each([200, 201])("are collected to 200, here of %i", (count) => {
     const lines = problemsOf(`${configText()}${repeated((at) => `k${at} = 1\n`, count)}`);
     expect(lines.includes(TOO_MANY_PROBLEMS)).toBe(count > 200);
@@ -62,7 +62,7 @@ describe("values", () => {
   });
 });
 
-describe("brackets", () => {
+describe("H11 brackets", () => {
   it.each([
     ["[", "]"],
     ["[\n", "\n]"],
@@ -80,7 +80,7 @@ describe("brackets", () => {
   );
 });
 
-describe("a file of the largest size", () => {
+describe("H11 a file of the largest size", () => {
   const cases: readonly (readonly [name: string, head: string, unit: (at: number) => string])[] = [
     ["unknown keys", configText(), (at) => `k${at}=1\n`],
     ["long unknown keys", configText(), (at) => `keepalive_interval_in_seconds_${at}=1\n`],

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { KEY_A } from "../helpers/config-samples.ts";
 import { configText, problemsOf } from "./config-files.ts";
 
-describe("a syntax error", () => {
+describe("H11 a syntax error", () => {
   const cases: readonly (readonly [text: string, expected: string])[] = [
     [
       "[interface]\nname = iptun0\n",
@@ -95,7 +95,7 @@ describe("a control character", () => {
   });
 });
 
-describe("text encoding", () => {
+describe("H11 text encoding", () => {
   it("accepts a byte order mark", () => {
     expect(problemsOf(`\ufeff${configText()}`)).toEqual([]);
   });
@@ -116,7 +116,7 @@ describe("text encoding", () => {
   });
 });
 
-describe("hostile sizes", () => {
+describe("H11 hostile sizes", () => {
   it("refuses more than 256 KiB", () => {
     expect(problemsOf(`# ${"x".repeat(262_144)}\n`)).toEqual([
       "c.toml: is longer than 262144 bytes",

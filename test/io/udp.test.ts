@@ -65,7 +65,7 @@ describe("openUdp", () => {
   });
 });
 
-describe("receive", () => {
+describe("H6 receive", () => {
   it("sets the batch's count and passes the stride on", () => {
     const calls: unknown[] = [];
     const socket = openWith({
@@ -125,7 +125,7 @@ describe("receive", () => {
   });
 });
 
-describe("send", () => {
+describe("H6 send", () => {
   it("returns nothing refused when all is sent", () => {
     expect(sending([0, 0])).toMatchObject({ refused: 0, errors: {}, calls: 1 });
   });

@@ -28,7 +28,7 @@ beforeAll(async () => {
 });
 afterAll(() => lab.close());
 
-describe("SIGUSR1", () => {
+describe("H15 SIGUSR1", () => {
   it("opens no debugger and disturbs nothing", async () => {
     const { host, child } = pair.left;
 
@@ -40,7 +40,7 @@ describe("SIGUSR1", () => {
   });
 });
 
-describe("SIGKILL", () => {
+describe("H2 SIGKILL", () => {
   it("leaves no device and no route, and nothing that stops the next start", async () => {
     const { host } = pair.left;
     expectDeviceAndRoutes(host);
@@ -55,7 +55,7 @@ describe("SIGKILL", () => {
   });
 });
 
-describe("SIGTERM", () => {
+describe("H15 SIGTERM", () => {
   it("says good-bye, removes device and routes, and exits 0 within a second", async () => {
     const { host } = pair.left;
     expectDeviceAndRoutes(host);
@@ -77,7 +77,7 @@ describe("SIGTERM", () => {
   });
 });
 
-describe("the device", () => {
+describe("H5 the device", () => {
   it("set down: is waited out without work, and traffic goes on when it is up", async () => {
     const { host, child } = pair.right;
     const beside = new Ping(pair.left.host, right.inner4, 0.01);

@@ -15,7 +15,7 @@ import { slowness } from "../helpers/slowness.ts";
 
 const { left, right } = ADDRESSES;
 
-describe("after a restart of one side traffic is back", () => {
+describe("H1 after a restart of one side traffic is back", () => {
   let lab: Lab;
   let pair: Pair;
 

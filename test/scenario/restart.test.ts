@@ -20,7 +20,7 @@ import { newClientPair, newPair, type Pair } from "../sim/pair.ts";
 
 const YEAR_MICROS = 365 * 86_400e6;
 
-describe("one side restarts under traffic", () => {
+describe("H1 one side restarts under traffic", () => {
   it.each<[string, (seed: number) => Pair, "left" | "right", number]>([
     [
       "both know an endpoint, left restarts",
@@ -110,7 +110,7 @@ describe("one side restarts under traffic", () => {
   });
 });
 
-describe("a wrong wall clock", () => {
+describe("H4 a wrong wall clock", () => {
   it.each([
     ["a year ahead", YEAR_MICROS],
     ["a year behind", -YEAR_MICROS],
@@ -180,7 +180,7 @@ describe("a wrong wall clock", () => {
   });
 });
 
-describe("a host that sleeps", () => {
+describe("H3 a host that sleeps", () => {
   it.each([1_000, 60_000, 200_000, 600_000])(
     "for %i ms recovers within 2 s and a round trip, under no old key",
     (ms) => {

@@ -34,7 +34,7 @@ describe("a host", () => {
   });
 });
 
-describe("resolving", () => {
+describe("H7 resolving", () => {
   it("hands over all addresses in the order of the answer", async () => {
     const { resolver, resolved } = setUp([["192.0.2.2", "2001:db8::2"]]);
 
@@ -105,7 +105,7 @@ describe("resolving", () => {
   });
 });
 
-describe("a peer with several endpoints", () => {
+describe("H7 a peer with several endpoints", () => {
   const several = {
     name: "b",
     endpoints: [
@@ -163,7 +163,7 @@ it("a name is asked for again every five minutes", async () => {
   expect(timers.delays()).toEqual([REFRESH_MS]);
 });
 
-describe("a name that does not resolve", () => {
+describe("H7 a name that does not resolve", () => {
   it("is tried again after 1 s, doubling to 60 s, for ever, and each failure is told", async () => {
     const { resolver, timers, failed } = setUp(new Array<Error>(9).fill(new Error("EAI_AGAIN")));
     resolver.add(PEER);
@@ -211,7 +211,7 @@ describe("a name that does not resolve", () => {
   });
 });
 
-describe("a refresh", () => {
+describe("H7 a refresh", () => {
   it("asks no sooner than 5 s after the last answer", async () => {
     const { resolver, timers, asked } = setUp([["192.0.2.2"], ["192.0.2.2"]]);
     resolver.add(PEER);
