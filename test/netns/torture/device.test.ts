@@ -59,7 +59,9 @@ let pair: Pair;
 
 beforeAll(async () => {
   lab = openLab();
-  pair = await startPair(lab);
+  // One that is searched for would rise meanwhile.
+  const fixed = { settings: { mtu: 1420 } };
+  pair = await startPair(lab, { left: fixed, right: fixed });
 });
 afterAll(() => lab.close());
 
@@ -78,7 +80,7 @@ it.runIf(TORTURE !== undefined).each(CHANGES)(
     undo?.(ip);
     const started = performance.now();
     if (undo === undefined) expect(stateOf(ip)).not.toBe(before);
-    await until("what was there", 20_000, () => (stateOf(ip) === before ? true : undefined), 5);
+    await until(`state ${before}`, 20_000, () => (stateOf(ip) === before ? true : undefined), 5);
     await until("an answer", 20_000, async () => {
       const { received } = await ping(left.host, RIGHT.inner4, 1);
       return received === 1 ? true : undefined;
