@@ -44,6 +44,7 @@ function interfaceBlock(document: StatusDocument): string {
     ...hostRows(document),
     ["offloads", offloadText(document.features)],
     ...runRows(document),
+    ...unreadRows(document),
     ...cipherRows(document),
     ["process", processText(document)],
     ...confirmRows(document),
@@ -79,6 +80,17 @@ function runRows({ engine: { gsoFallbacks, plainRoutes } }: StatusDocument): rea
   if (gsoFallbacks === 0) return [];
   const where = plainRoutes === 0 ? "" : `; for now no runs to ${countText(plainRoutes, "remote")}`;
   return [["gso", `${countText(gsoFallbacks, "run")} not taken, sent one by one${where}`]];
+}
+
+/** What the kernel dropped before it could be counted by a reason. */
+function unreadRows({
+  engine: { datagramsUnread, shieldsRaised },
+}: StatusDocument): readonly Row[] {
+  if (datagramsUnread === 0) return [];
+  const junk =
+    shieldsRaised === 0 ? "" : `, or junk in a flood (${countText(shieldsRaised, "time")})`;
+  const unread = countText(datagramsUnread, "datagram");
+  return [["unread", `${unread} dropped by the kernel: its buffer was full${junk}`]];
 }
 
 /** Only where it is the slower one, which the operator can change by another Node.js. */

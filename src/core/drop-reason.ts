@@ -71,3 +71,8 @@ export function dropCounters(): DropCounters {
   for (const reason of Object.keys(DROP_REASONS) as DropReason[]) counters[reason] = 0;
   return counters as DropCounters;
 }
+
+/** Datagrams that were no message of the protocol at all, and so nobody's who speaks it. */
+export function malformedIn(drops: DropCounters): number {
+  return drops.bad_length + drops.bad_version + drops.bad_type + drops.bad_reserved;
+}

@@ -13,6 +13,7 @@
 import type { TunnelBuffers } from "./buffers.ts";
 import { setInnerAddresses, setLimits, setMtu } from "./change-settings.ts";
 import type { Aead, HandshakeCrypto } from "./crypto.ts";
+import { malformedIn } from "./drop-reason.ts";
 import { endAttempt } from "./handshake/attempt.ts";
 import { handleDeferred } from "./handshake/deferred.ts";
 import { startAttempt } from "./handshake/initiate.ts";
@@ -331,6 +332,11 @@ export class Tunnel {
 
   sample(): TunnelSample {
     return sampleOf(this.#state);
+  }
+
+  /** Datagrams until now that were no message of the protocol at all. */
+  get malformed(): number {
+    return malformedIn(this.#state.drops);
   }
 
   /** Counts a failure that only the engine can see. */

@@ -63,6 +63,17 @@ export const DATA_START = (MESSAGE_TYPE.DATA << 24) | (VERSION << 16);
 /** Bytes that DATA adds to its plaintext. */
 export const DATA_OVERHEAD = DATA.SIZE + TAG_BYTES;
 
+/** Bytes of the shortest message, which is a keepalive. */
+export const LEAST_MESSAGE_BYTES = DATA_OVERHEAD;
+
+/** What a message begins with: its first four bytes (big-endian) under a mask. INIT's last two are its hint. */
+export const MESSAGE_STARTS: readonly { readonly mask: number; readonly value: number }[] = [
+  { mask: 0xffff_0000 | 0, value: (MESSAGE_TYPE.INIT << 24) | (VERSION << 16) },
+  { mask: -1, value: (MESSAGE_TYPE.RESP << 24) | (VERSION << 16) },
+  { mask: -1, value: (MESSAGE_TYPE.CHALLENGE << 24) | (VERSION << 16) },
+  { mask: -1, value: DATA_START },
+];
+
 /** Plaintext inside INIT's `sealed`. */
 export const INIT_PAYLOAD = layout({
   stamp: 8,

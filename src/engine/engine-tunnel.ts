@@ -26,4 +26,5 @@ export type EngineTunnel = ChangedTunnel &
     | "snapshot"
     | "sample"
     | "countDrop"
+    | "malformed"
   >;

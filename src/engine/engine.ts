@@ -18,6 +18,7 @@ import { type Change, type Command, type EngineCounters, keysOf, type Report } f
 import { PacketTrace } from "./packet-trace.ts";
 import type { EngineIo } from "./ports.ts";
 import { order, type ProbingCommand, probeAnswers } from "./probing.ts";
+import { Shield } from "./shield.ts";
 import { WatchGuard } from "./watch-guard.ts";
 
 /** Which descriptors a turn serves. */
@@ -38,6 +39,7 @@ export class Engine {
   readonly #targets: ChangeTargets;
   readonly #udpGuard: WatchGuard;
   readonly #tunGuard: WatchGuard;
+  readonly #shield: Shield;
   #state: "running" | "paused" | "ended" = "running";
   #isLinkReportedUp = true;
   /** Whether the control side still has an `events` message to acknowledge. */
@@ -74,6 +76,7 @@ export class Engine {
     };
     setTracing(options.isTracing);
     this.#targets = { tunnel, udp: io.udp, setTracing };
+    this.#shield = new Shield(io.udp);
     this.#udpGuard = new WatchGuard(io.watchUdp((isBroken) => this.#ready(READY.UDP, isBroken)));
     this.#tunGuard = new WatchGuard(io.watchTun((isBroken) => this.#ready(READY.TUN, isBroken)));
   }
@@ -101,6 +104,7 @@ export class Engine {
       const rows = this.#turnTun(now);
       if (isTunReady || rows > 0) this.#tunGuard.served(rows, now);
     }
+    this.#shield.look(this.#tunnel.malformed, now);
     this.#finishTurn();
   }
 
@@ -295,7 +299,12 @@ export class Engine {
 
   #rearm(): void {
     const deadline = this.#tunnel.nextTimeout();
-    const at = Math.min(deadline, this.#udpGuard.resumeAt, this.#tunGuard.resumeAt) as Instant;
+    const at = Math.min(
+      deadline,
+      this.#udpGuard.resumeAt,
+      this.#tunGuard.resumeAt,
+      this.#shield.lowersAt,
+    ) as Instant;
     this.#armedFor = at;
     this.#io.clock.armTimer(at, this.#onTimer);
   }
@@ -364,6 +373,8 @@ export class Engine {
     const now = this.#io.clock.now();
     const counters: EngineCounters = {
       ...this.#counts,
+      datagramsUnread: this.#io.udp.unread,
+      shieldsRaised: this.#shield.raised,
       gsoFallbacks: this.#io.udp.gsoFallbacks,
       plainRoutes: this.#io.udp.plainRoutes(now),
       udpErrors: this.#io.udp.errorCounts(),

@@ -207,6 +207,10 @@ export interface EngineCounters {
   readonly datagramsSent: number;
   readonly packetsRead: number;
   readonly packetsWritten: number;
+  /** Datagrams that the kernel dropped unread: no room, a wrong checksum, or junk while the shield was up. */
+  readonly datagramsUnread: number;
+  /** Times that a flood of junk raised the shield. */
+  readonly shieldsRaised: number;
   /** Runs that the kernel did not take as one message, sent again datagram by datagram. */
   readonly gsoFallbacks: number;
   /** Remote addresses that get no runs for a while, because one was not taken. */

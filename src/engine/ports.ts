@@ -33,6 +33,10 @@ export interface UdpPort {
   setMark(mark: number): string | undefined;
   /** Sets again what another process with the same socket may have set. */
   setAgain(): void;
+  /** Lets the kernel drop what is no message, or no longer; false: it cannot. */
+  setShield(isUp: boolean): boolean;
+  /** Datagrams that the kernel dropped unread. */
+  readonly unread: number;
   /** Runs that were taken apart because the kernel refused them. */
   readonly gsoFallbacks: number;
   /** Remote addresses that get single datagrams for a while. */

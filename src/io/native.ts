@@ -101,6 +101,14 @@ export interface Native {
    */
   udpOffload(fd: number, wanted: number): number;
   /**
+   * Lets the kernel drop datagrams to a UDP socket that are shorter than `leastBytes`, or whose first four bytes
+   * (big-endian) are, under no mask, the value behind it: `starts` is pairs of mask and value, at most 8; none takes
+   * the filter away. Returns 0 or -errno.
+   */
+  udpFilter(fd: number, leastBytes: number, starts: Int32Array): number;
+  /** Datagrams that the kernel dropped before they were received, modulo 2^31, or -errno. */
+  udpDropped(fd: number): number;
+  /**
    * recvmmsg into slots of `stride` bytes, until none is left, `capacity` rows are full, or `budget` bytes
    * were received (looked at now and then: it may be passed by 64 rows). Returns rows filled, or -errno.
    * Pending socket errors (ECONNREFUSED …) come as -errno.

@@ -13,6 +13,7 @@ import type { Instant } from "../core/time.ts";
 import { IoError } from "./io-error.ts";
 import { type Native, UDP_OFFLOAD } from "./native.ts";
 import { copyDatagram, PlainRoutes } from "./plain-routes.ts";
+import { lowerShield, raiseShield } from "./udp-shield.ts";
 
 /** Socket buffer of each direction, bytes: 14 ms at 4 Gbit/s. */
 export const UDP_BUFFER_BYTES = 7 * 1024 * 1024;
@@ -163,6 +164,19 @@ export class UdpSocket {
       native.udpOffload(this.fd, offloadBits(this.offloads)),
     ];
     for (const one of statuses) if (one < 0) this.#count(native.errnoName(one));
+  }
+
+  /** Lets the kernel drop what is no message, or no longer; false: it cannot. */
+  setShield(isUp: boolean): boolean {
+    const isJoining = this.offloads.includes("gro");
+    if (isUp) return raiseShield(this.#native, this.fd, isJoining);
+    lowerShield(this.#native, this.fd, isJoining);
+    return true;
+  }
+
+  /** Datagrams that the kernel dropped unread: for want of room, a wrong checksum, or by the shield. */
+  get unread(): number {
+    return Math.max(0, this.#native.udpDropped(this.fd));
   }
 
   /** Runs that were taken apart because the kernel refused them. */

@@ -39,6 +39,7 @@ static const struct {
     {"signalsLeave", signals_leave},
     {"processExec", process_exec},
     {"udpSetMark", udp_set_mark},
+    {"udpFilter", udp_filter},   {"udpDropped", udp_dropped},
     {"tunAdopt", tun_adopt},     {"udpAdopt", udp_adopt},     {"notify", notify_send},
     {"notifyListen", notify_listen}, {"notifyReceive", notify_receive}, {"descriptorKind", descriptor_kind},
 };

@@ -244,6 +244,8 @@ napi_value udp_adopt(napi_env env, napi_callback_info info);
 napi_value udp_bind_device(napi_env env, napi_callback_info info);
 napi_value udp_set_mark(napi_env env, napi_callback_info info);
 napi_value udp_offload(napi_env env, napi_callback_info info);
+napi_value udp_filter(napi_env env, napi_callback_info info);
+napi_value udp_dropped(napi_env env, napi_callback_info info);
 napi_value udp_receive(napi_env env, napi_callback_info info);
 napi_value udp_send(napi_env env, napi_callback_info info);
 bool is_zero(const uint8_t address[16]);
@@ -253,6 +255,8 @@ bool is_mapped(const uint8_t address[16]);
 int get_int(int fd, int level, int option);
 /* Switches DF, and with it the size limit of the route. 0 or -errno. */
 int set_dont_fragment(int fd, int family, bool is_on);
+/* Takes a filter away, if there is one. Returns 0 or -errno. */
+int filter_detach(int fd);
 
 /* Kinds of news, as bits: of the tunnel's own device, of all else. */
 enum { NEWS_OWN = 1, NEWS_OTHER = 2 };

@@ -196,6 +196,7 @@ static int adopt_socket(int fd, struct settings settings) {
                 get_int(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_UDP;
   if (!is_udp) return -EPROTOTYPE;
   int result = prepare_inherited(fd);
+  if (result == 0) result = filter_detach(fd);
   if (result == 0) result = reset_options(fd, &settings);
   /* It is bound as it is to be. */
   settings.device[0] = 0;

@@ -130,6 +130,8 @@ export function statusDocument(
       datagramsSent: 1,
       packetsRead: 1,
       packetsWritten: 1,
+      datagramsUnread: 0,
+      shieldsRaised: 0,
       gsoFallbacks: 0,
       plainRoutes: 0,
       udpErrors: {},

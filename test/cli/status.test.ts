@@ -201,6 +201,19 @@ peer b
     expect(text).toContain(`  gso        ${expected}\n`);
   });
 
+  it.each([
+    [{ datagramsUnread: 1 }, "1 datagram dropped by the kernel: its buffer was full"],
+    [
+      { datagramsUnread: 70, shieldsRaised: 2 },
+      "70 datagrams dropped by the kernel: its buffer was full, or junk in a flood (2 times)",
+    ],
+  ])("says what the kernel dropped unread: %j", (changes, expected) => {
+    const { engine } = statusDocument([]);
+    const text = statusText(statusDocument([], { engine: { ...engine, ...changes } }));
+    expect(text).toContain(`  unread     ${expected}\n`);
+    expect(statusText(statusDocument([]))).not.toContain("unread");
+  });
+
   it("names the cipher only where it is the slower one", () => {
     const { features } = statusDocument([]);
     const slow = statusDocument([], { features: { ...features, cipher: "evp" } });

@@ -26,6 +26,8 @@ export const COUNTERS: EngineCounters = {
   datagramsSent: 5,
   packetsRead: 6,
   packetsWritten: 7,
+  datagramsUnread: 0,
+  shieldsRaised: 0,
   gsoFallbacks: 8,
   plainRoutes: 9,
   udpErrors: { ECONNREFUSED: 2 },

@@ -93,6 +93,11 @@ export class FakeUdp implements UdpPort {
   errorCounts(): Readonly<Record<string, number>> {
     return { ECONNREFUSED: 3 };
   }
+  unread = 0;
+  setShield(isUp: boolean): boolean {
+    this.#journal.push(`udp.setShield(${isUp})`);
+    return true;
+  }
   gsoFallbacks = 0;
   refusedRun: { remote: Uint8Array; errno: string } | undefined;
   plainRoutes(): number {
@@ -204,6 +209,7 @@ export class FakeTunnel implements EngineTunnel {
       replies: packetBatch(new Uint8Array(ROWS * STRIDE), ROWS),
     };
   }
+  malformed = 0;
   setWallClock(micros: number): void {
     this.#journal.push(`wall=${micros}`);
   }

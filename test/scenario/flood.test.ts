@@ -6,6 +6,12 @@
  * on the path can make: noise, cut and changed copies, forged DATA under live indices, old INITs.
  */
 import { describe, expect, it } from "vitest";
+import {
+  HANDSHAKE_BYTES,
+  LEAST_MESSAGE_BYTES,
+  MESSAGE_STARTS,
+  viewOf,
+} from "../../src/core/wire.ts";
 import { ipText, type SocketAddress } from "../helpers/address.ts";
 import { pingPacket } from "../helpers/packets.ts";
 import { Random } from "../helpers/random.ts";
@@ -226,6 +232,30 @@ describe("the limiter", () => {
     expect(dropTotal(pair.right) - before).toBe(junk.length);
     expect(stateDigest(pair.right)).toBe(digest);
     expect(isUp(pair.right)).toBe(true);
+  });
+
+  it("takes for malformed whatever the kernel's filter would drop, and what has a handshake's wrong length", () => {
+    const pair = newPair({ crypto: "stub" });
+    connect(pair);
+    const { junk } = floodOf(pair, EVE);
+    const isDropped = (bytes: Uint8Array) =>
+      bytes.length < LEAST_MESSAGE_BYTES ||
+      !MESSAGE_STARTS.some(({ mask, value }) => (viewOf(bytes).getInt32(0) & mask) === value);
+    const dropped = junk.filter(isDropped);
+    const others = junk.filter((bytes) => !isDropped(bytes));
+    const misfits = others.filter(
+      (bytes) => (HANDSHAKE_BYTES[typeOf(bytes)] ?? bytes.length) !== bytes.length,
+    );
+    const counted = (list: readonly Uint8Array[]) => {
+      const before = pair.right.tunnel.malformed;
+      for (const bytes of list) pair.world.eve.inject(RIGHT, bytes);
+      pair.world.settle();
+      return pair.right.tunnel.malformed - before;
+    };
+
+    expect(counted(dropped)).toBe(dropped.length);
+    expect(counted(others)).toBe(misfits.length);
+    expect([dropped, others, misfits].every((list) => list.length > 10)).toBe(true);
   });
 
   it("keeps a reserved lane: peers that had a session rekey while strangers with a key start handshakes", () => {

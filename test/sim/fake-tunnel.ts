@@ -44,6 +44,7 @@ export class FakeTunnel implements TunnelLike {
   /** Calls in order, with what matters of their arguments. */
   readonly calls: string[] = [];
   truncated = 0;
+  readonly malformed = 0;
 
   constructor(options: FakeOptions, now: Instant) {
     this.#options = options;

@@ -210,6 +210,12 @@ export const METRICS: readonly Metric[] = [
     ({ timerLatenessMs }) => timerLatenessMs / SECOND_MS,
   ),
   engine("receive_datagrams", "Datagrams received.", ({ datagramsReceived }) => datagramsReceived),
+  engine(
+    "unread_datagrams",
+    "Datagrams that the kernel dropped unread: no room, or junk in a flood.",
+    ({ datagramsUnread }) => datagramsUnread,
+  ),
+  engine("shields", "Floods of junk that the kernel was told to drop.", (e) => e.shieldsRaised),
   engine("transmit_datagrams", "Datagrams sent.", ({ datagramsSent }) => datagramsSent),
   engine("read_packets", "Packets read from the device.", ({ packetsRead }) => packetsRead),
   engine(
