@@ -6,12 +6,11 @@
  * The first pair is a real iptun on a host of its own, so that a ping tells what the others do to it.
  */
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { get } from "node:http";
 import { join } from "node:path";
 import { Daemon, makeKey, type PeerSettings } from "./daemon.ts";
 import { type Host, type Lab, wire } from "./lab.ts";
-import { withPreload } from "./preload.ts";
+import { type LoopDelay, readLoopDelay, withLoopDelay } from "./loop-delay.ts";
 import { residentMiB } from "./proc.ts";
 import { type Child, pause, ROOT, until } from "./process.ts";
 import { PORT, TUN } from "./topology.ts";
@@ -43,13 +42,6 @@ export interface CrowdOrder {
 export interface CrowdReport {
   /** Sites with a session. */
   readonly up: number;
-}
-
-/** Milliseconds, as loop-delay.mjs writes them. */
-export interface LoopDelay {
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly maxMs: number;
 }
 
 export interface CrowdFigures {
@@ -135,7 +127,7 @@ export async function startCrowd(
   const upMs = performance.now() - started;
   // A site believes its RESP; the hub has the last word. Not in the time: so large a status takes a second.
   const { sent, received, replies } = await ping.stop();
-  const loopDelay: LoopDelay = JSON.parse(readFileSync(`${delayFile}.engine`, "utf8"));
+  const loopDelay = readLoopDelay(delayFile);
   const status = await until(
     "every site is up",
     60_000,
@@ -237,7 +229,7 @@ function daemons(
     hub: new Daemon(
       host,
       { ...common, addresses: [`${HUB_INNER}/16`], peers },
-      { wrapper: withPreload("loop-delay.mjs", { IPTUN_LOOP_DELAY: delayFile }) },
+      { wrapper: withLoopDelay(delayFile) },
     ),
     canary: new Daemon(other, {
       ...common,

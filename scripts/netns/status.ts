@@ -12,7 +12,11 @@ export interface StatusPeer {
   readonly addresses: readonly string[];
   readonly refusedClaims: number;
   /** The one in use first. */
-  readonly sessions: readonly { readonly fingerprint: string; readonly ageSeconds: number }[];
+  readonly sessions: readonly {
+    readonly slot: "current" | "previous" | "next";
+    readonly fingerprint: string;
+    readonly ageSeconds: number;
+  }[];
   /** In the order of the configuration, and what each is needed for. */
   readonly keys: readonly { readonly fingerprint: string; readonly use: string }[];
   readonly state: "up" | "connecting" | "idle";
