@@ -1,7 +1,9 @@
 /**
  * Completions for bash; nothing of the package bash-completion is needed.
  *
- * The trap: "=" divides words there, so "--config=a" is three of them.
+ * The traps: "=" divides words there, so "--config=a" is three of them; and `compgen -W` expands its words, commands in
+ * them too, so it gets none that this file does not have, and a name that the shell would take for more than a word is
+ * left out.
  */
 import { type CompletedCommand, type CompletedFlag, SHELLS } from "./completion-table.ts";
 
@@ -106,7 +108,14 @@ _iptun() {
         if [[ -n $suffix ]]; then compgen -d -- "$current"; fi
       )
       ;;
-    *) mapfile -t COMPREPLY < <(compgen -W "$(_iptun_words "$1" "$kind")" -- "$current") ;;
+    *)
+      COMPREPLY=()
+      while IFS= read -r word; do
+        if [[ $word == "$current"* && $word != *[][:space:][:cntrl:]\\\`\\'\\"\\$\\&\\;\\|\\<\\>\\(\\)\\{\\}\\[*?!~#=]* ]]; then
+          COMPREPLY+=("$word")
+        fi
+      done < <(_iptun_words "$1" "$kind")
+      ;;
   esac
 }
 complete -F _iptun iptun

@@ -2,8 +2,8 @@
  * The shells' completions, in the shells themselves: each command and flag, and names that are found out.
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { delimiter } from "node:path";
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { flagParts, type OptionEntry } from "../../src/cli/command-entry.ts";
@@ -84,6 +84,23 @@ describe.each(SHELLS)("in %s", (shell) => {
     expect(flags.map((words) => words.filter((word) => word.startsWith("--")).toSorted())).toEqual(
       expected,
     );
+  });
+
+  it("a name is never run as a command", async () => {
+    // What the socket and the folder say is not checked by them as the configuration is.
+    const runtime = new Runtime();
+    const peers = ["zeta", "x$(touch ran)", "`touch ran`"].map((name) => peerStatus({ name }));
+    await runtime.daemon("tun8", statusDocument(peers));
+    await runtime.abandonedSocket("tun9$(touch ran)");
+
+    const [peer] = await completed(shell, directory, [
+      "iptun ping -i tun8 z",
+      "iptun ping -i tun8 ",
+      "iptun status -i tun",
+    ]);
+
+    expect(peer).toEqual(["zeta"]);
+    expect(existsSync(join(directory, "ran"))).toBe(false);
   });
 
   it("nothing is made up", async () => {
