@@ -3,7 +3,8 @@
  */
 import fc from "fast-check";
 import sodium from "libsodium-wrappers";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { INIT } from "../../src/core/wire.ts";
 import { loadSodium } from "../../src/crypto/sodium.ts";
 import { fromHex, readVectors, toHex } from "../vectors/vectors.ts";
 
@@ -155,7 +156,10 @@ describe("the small ones", () => {
 
 describe("libsodium's own memory", () => {
   const { libsodium } = sodium as unknown as {
-    readonly libsodium: { readonly HEAPU8: Uint8Array };
+    readonly libsodium: {
+      readonly HEAPU8: Uint8Array;
+      readonly _crypto_generichash: (...words: readonly number[]) => number;
+    };
   };
 
   it("is where the search finds a key that libsodium-wrappers was given", () => {
@@ -167,6 +171,7 @@ describe("libsodium's own memory", () => {
   it.each([
     ["a hash", (secret: Uint8Array) => [secret, crypto.blake2b(64, [secret])]],
     ["a keyed hash", (secret: Uint8Array) => [secret, crypto.blake2b(48, [NONE], secret)]],
+    ["a mac", (secret: Uint8Array) => [secret, macBy(secret)]],
     ["a multiplication", (secret: Uint8Array) => [secret, sharedOf(secret)]],
     ["a seal", (secret: Uint8Array) => [secret, sealedBy(secret, crypto.seal, 12)]],
     [
@@ -188,6 +193,13 @@ describe("libsodium's own memory", () => {
     expect(piecesOf(crypto.keyPair().secretKey)).toBe(0);
   });
 
+  it("costs a mac one hash, for every forged INIT costs one", () => {
+    const hash = vi.spyOn(libsodium, "_crypto_generichash");
+    macBy(crypto.random(32));
+    expect(hash).toHaveBeenCalledTimes(1);
+    hash.mockRestore();
+  });
+
   /** How many eighths of a secret lie in it. */
   function piecesOf(secret: Uint8Array): number {
     const memory = Buffer.from(libsodium.HEAPU8.buffer);
@@ -197,6 +209,11 @@ describe("libsodium's own memory", () => {
       if (memory.includes(bytes.subarray(at, at + 8))) found++;
     }
     return found;
+  }
+
+  function macBy(key: Uint8Array): Uint8Array {
+    crypto.blake2b(16, [new Uint8Array(INIT.mac)], key);
+    return NONE;
   }
 
   function sharedOf(secret: Uint8Array): Uint8Array {
