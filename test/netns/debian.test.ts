@@ -17,6 +17,8 @@ import { DebianRoot } from "./debian-root.ts";
 
 const START_MS = 45_000;
 const CONFIG = "/etc/iptun/iptun0.toml";
+/** With characters that mean something to the tools that write it. */
+const MAINTAINER = "Us & Them/Ours";
 const isRoot = process.getuid?.() === 0;
 let folder: string;
 let deb: string;
@@ -26,6 +28,7 @@ beforeAll(() => {
   deb = execFileSync(join(ROOT, "scripts/package-deb"), [folder], {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, DEBFULLNAME: MAINTAINER, DEBEMAIL: "us@example.org" },
   }).trim();
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -43,12 +46,14 @@ describe("the package", () => {
   });
 
   it("asks for what the program needs, and says where its unit finds it", () => {
-    const [depends, architecture] = ["Depends", "Architecture"].map((field) =>
+    const fields = ["Depends", "Architecture", "Maintainer"];
+    const [depends, architecture, maintainer] = fields.map((field) =>
       execFileSync("dpkg-deb", ["--field", deb, field], { encoding: "utf8" }).trim(),
     );
     const files = execFileSync("dpkg-deb", ["--contents", deb], { encoding: "utf8" });
 
     expect(depends).toBe("libc6, nodejs (>= 20.19), iproute2");
+    expect(maintainer).toBe(`${MAINTAINER} <us@example.org>`);
     expect(architecture).toBe(
       execFileSync("dpkg", ["--print-architecture"], { encoding: "utf8" }).trim(),
     );
@@ -109,16 +114,8 @@ describe.runIf(isRoot)("on a host", () => {
     expect(received).toBeGreaterThanOrEqual(4);
     expect(await root.run(["iptun", "status"], left)).toContain("laptop");
 
-    await root.setRunning(["iptun@iptun0.service", "iptun@broken.service"]);
-    await root.run(["sh", "-c", "echo nonsense >/etc/iptun/broken.toml"]);
-    const told = await root.run(["dpkg", "--install", file]);
-    const calls = await root.systemctlCalls();
-    expect(calls).toContain("try-restart iptun@iptun0.service");
-    expect(calls.filter((call) => call.includes("broken"))).toEqual([]);
-    expect(told).toContain("iptun@broken.service still runs the version before");
+    await upgrade(root, file);
     expect(hub.isRunning).toBe(true);
-    await root.run(["rm", "/etc/iptun/broken.toml"]);
-
     await Promise.all([hub.stop(), laptopRun.stop()]);
     await root.run(["dpkg", "--remove", "iptun"]);
     expect(await root.systemctlCalls()).toEqual(["stop iptun@*.service", "--system daemon-reload"]);
@@ -126,13 +123,49 @@ describe.runIf(isRoot)("on a host", () => {
     expect(removed.filter((path) => !/^\/(etc|var\/lib)\/iptun(\/|$)/.test(path))).toEqual([]);
     expect(removed).toContain("/var/lib/iptun");
 
+    await root.run(["touch", "/var/lib/iptun/somebody.key"]);
     await root.run(["dpkg", "--purge", "iptun"]);
     const kept = root.changes();
-    expect(kept.filter((path) => !/^\/etc\/iptun(\/|$)/.test(path))).toEqual([]);
     expect(kept).toContain(CONFIG);
-    expect(kept).toEqual(removed.filter((path) => path.startsWith("/etc/iptun")));
+    expect(kept).toEqual([
+      ...removed.filter((path) => path.startsWith("/etc/iptun")),
+      "/var/lib/iptun",
+      "/var/lib/iptun/somebody.key",
+    ]);
   });
 });
+
+/** Upgrades a host on which instances run whose configurations are right, and others. */
+async function upgrade(root: DebianRoot, file: string): Promise<void> {
+  const units = ["iptun0", "sealed", "broken", "elsewhere"].map((name) => `iptun@${name}.service`);
+  await root.setRunning(units);
+  await root.run(["sh", "-c", INSTANCES]);
+
+  const told = await root.run(["dpkg", "--install", file]);
+
+  const restarted = (await root.systemctlCalls()).filter((call) => call.includes("restart"));
+  expect(restarted).toEqual(units.slice(0, 2).map((unit) => `try-restart ${unit}`));
+  for (const unit of units.slice(2))
+    expect(told).toContain(`${unit} still runs the version before`);
+  await root.run(["rm", "/etc/iptun/broken.toml", "/etc/iptun/sealed.toml", OTHER_IPTUN]);
+}
+
+/** Another installation, which root's PATH names first. */
+const OTHER_IPTUN = "/usr/local/bin/iptun";
+/** One with a key that only its unit is given, one that is wrong, and that of another installation. */
+const INSTANCES = `
+set -e
+cd /etc/iptun
+credentials=/run/credentials/iptun@sealed.service
+mkdir -p "$credentials"
+chmod 700 "$credentials"
+sed 's/^key_file = .*/key_file = "credential:site.key"/' iptun0.toml >sealed.toml
+cp "$(sed -n 's/^key_file = "\\(.*\\)"/\\1/p' iptun0.toml)" "$credentials/site.key"
+chmod 600 "$credentials/site.key"
+echo nonsense >broken.toml
+printf '#!/bin/sh\\nexit 78\\n' >${OTHER_IPTUN}
+chmod 755 ${OTHER_IPTUN}
+`;
 
 function initOptions(): string {
   const { left } = ADDRESSES;
