@@ -27,7 +27,13 @@ describe("the unit", () => {
   it("gives the daemon the folders that it uses by itself", () => {
     expect(directive("RuntimeDirectory")).toEqual(["iptun"]);
     expect(directive("StateDirectory")).toEqual(["iptun"]);
+  });
+
+  it("tries again for ever, but not with a configuration that is wrong", () => {
+    expect(directive("Restart")).toEqual(["on-failure"]);
     expect(directive("RestartPreventExitStatus")).toEqual(["78"]);
+    // Else systemd gives up after a few starts in a short time.
+    expect(directive("StartLimitIntervalSec")).toEqual(["0"]);
   });
 });
 
