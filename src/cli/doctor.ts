@@ -87,9 +87,11 @@ function reportText(findings: readonly Finding[]): string {
   return `${[...blocks.values()].join("")}${summary(findings)}\n`;
 }
 
-function lines({ level, text, remedy }: Finding): string {
+/** A problem has its id at the end, by which docs/troubleshooting.md goes. */
+function lines({ id, level, text, remedy }: Finding): string {
   const mark = `  ${MARKS[level].padEnd(MARK_WIDTH)}`;
-  const first = `${mark}${printable(text)}\n`;
+  const name = id === "ok" || id === "unseen" ? "" : ` [${id}]`;
+  const first = `${mark}${printable(text)}${name}\n`;
   return remedy === "" ? first : `${first}${" ".repeat(mark.length)}-> ${printable(remedy)}\n`;
 }
 

@@ -43,7 +43,7 @@ device
   ok       /dev/net/tun can be opened
   ok       the name iptun0 is free
 offloads
-  note     Linux 6.1 lacks uso; Linux has it since 6.2
+  note     Linux 6.1 lacks uso; Linux has it since 6.2 [offload-missing]
            -> nothing to do: it works without, slower; docs/offloads.md
   ok       by its version the kernel has: tso, gso, gro
 buffers
@@ -52,7 +52,7 @@ clock
   ok       the clock says 2026-11-29T00:00:00.000Z
   ok       it is kept right by NTP
 names
-  FAULT    a.example of peer b does not resolve (no such name, after 0 s)
+  FAULT    a.example of peer b does not resolve (no such name, after 0 s) [name-fails]
            -> correct 'endpoint', or see which name server /etc/resolv.conf names
 routing
   ok       no reverse path filter is strict
@@ -60,7 +60,7 @@ routing
 firewall
   ok       no rule drops the tunnel's packets (looked at: the filter chains of nftables with hooks input, output and forward; of addresses, limits and sets nothing is said)
 tunnel
-  note     not running (no daemon on RUN/iptun0.sock)
+  note     not running (no daemon on RUN/iptun0.sock) [not-running]
            -> most causes show only while the tunnel runs: start it and ask again
 1 fault, 2 notes
 `);
@@ -113,7 +113,7 @@ tunnel
     };
     const { terminal } = await examine({}, { checkTun });
     expect(terminal.stdout).toContain(
-      "FAULT    no permission to open it\n           -> chmod it\n",
+      "FAULT    no permission to open it [tun-denied]\n           -> chmod it\n",
     );
   });
 });
