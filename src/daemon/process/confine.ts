@@ -19,7 +19,10 @@ export const CAP_NET_ADMIN = 12;
 
 /** Its value is the id of the process that has executed itself: another process may inherit it. */
 const MARK = "IPTUN_CONFINED";
-/** What makes Node load code or write files; it may come from somebody with fewer rights than the process had. */
+/**
+ * What makes Node load code or write files; it may come from somebody with fewer rights than the process had. Not
+ * OpenSSL's: hosts with a cryptography policy need OPENSSL_CONF (docs/security.md).
+ */
 const NOT_INHERITED = [
   "NODE_OPTIONS",
   "NODE_PATH",
