@@ -105,8 +105,8 @@ function output(program: string, args: readonly string[], cwd: string, lines: re
     const env = {
       ...process.env,
       HOME: cwd,
-      XDG_CONFIG_HOME: "/nonexistent",
-      XDG_DATA_HOME: "/nonexistent",
+      XDG_CONFIG_HOME: join(cwd, ".config"),
+      XDG_DATA_HOME: join(cwd, ".data"),
     };
     const options = { cwd, env, timeout: SHELL_MS, stdio: "pipe" } as const;
     const child = spawn(program, args, options);
