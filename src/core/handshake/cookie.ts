@@ -80,12 +80,13 @@ export class CookieJar {
     const age = now - this.#madeAt;
     if (age < COOKIE_SECRET_MS) return;
     this.#crypto.wipe(this.#previous);
-    this.#previous = this.#secret;
-    this.#secret = this.#crypto.random(SECRET_BYTES);
-    if (age >= 2 * COOKIE_SECRET_MS) {
-      this.#crypto.wipe(this.#previous);
+    if (age < 2 * COOKIE_SECRET_MS) {
+      this.#previous = this.#secret;
+    } else {
+      this.#crypto.wipe(this.#secret);
       this.#previous = this.#crypto.random(SECRET_BYTES);
     }
+    this.#secret = this.#crypto.random(SECRET_BYTES);
     this.#madeAt = now;
   }
 }
