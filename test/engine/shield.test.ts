@@ -8,7 +8,7 @@ import { SHIELD_DATAGRAMS, SHIELD_MS, SHIELD_WINDOW_MS, Shield } from "../../src
 import { rig } from "./fakes.ts";
 
 describe("the shield", () => {
-  it("goes up when junk comes faster than 20,000 a second, and down a second later", () => {
+  it("goes up when junk comes faster than 60,000 a second, and down a second later", () => {
     const { shield, orders } = shielded();
 
     flood(shield, 0, 2 * SHIELD_DATAGRAMS, 20);
