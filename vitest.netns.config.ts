@@ -10,7 +10,7 @@ import { IS_FULL, TORTURE } from "./test/helpers/full.ts";
 
 const MINUTE_MS = 60_000;
 /** More than the processors, for they mostly wait. */
-const FILES_AT_ONCE = 3;
+const FILES_AT_ONCE = 4;
 
 const ALONE = [
   ...[
@@ -27,8 +27,18 @@ const ALONE = [
     "quality",
     "rate",
   ],
-  ...["offload-capture", "offload-delivery", "offload-lans", "restart", "torture/*"],
-].map((name) => `test/netns/${name}.test.ts`);
+  ...["offload-capture", "offload-delivery", "offload-lans", "restart"],
+  ...["torture/log", "torture/signals", "torture/sleep"],
+].map(pathOf);
+/** Rows of the plan that take too long for every day: scripts/torture runs them, alone. */
+const LONG = [
+  ...["clock", "config", "device", "hour", "insiders", "junk", "limits", "restart", "send-errors"],
+].map((name) => pathOf(`torture/${name}`));
+const ROWS = TORTURE === undefined ? [] : ["test/netns/torture/*.test.ts"];
+
+function pathOf(name: string): string {
+  return `test/netns/${name}.test.ts`;
+}
 
 const common = {
   pool: "forks",
@@ -47,7 +57,7 @@ export default defineConfig({
           ...common,
           name: "waiting",
           include: ["test/netns/**/*.test.ts"],
-          exclude: ALONE,
+          exclude: [...ALONE, ...LONG, ...ROWS],
           maxWorkers: FILES_AT_ONCE,
           sequence: { groupOrder: 1 },
         },
@@ -56,7 +66,7 @@ export default defineConfig({
         test: {
           ...common,
           name: "alone",
-          include: ALONE,
+          include: [...ALONE, ...ROWS],
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
         },

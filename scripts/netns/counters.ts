@@ -30,7 +30,10 @@ interface LinkStatistics {
   };
 }
 
-/** Counters that rise when a packet arrives damaged, in both families. */
+/**
+ * Counters that rise when a packet arrives damaged, in both families. The trap: TcpInErrs also counts a SYN that comes
+ * again after its connection is there, which is whole and only late; TcpExtTCPSYNChallenge counts those alone.
+ */
 const DAMAGE = [
   ...["IpInHdrErrors", "IpExtInCsumErrors", "IcmpInErrors", "IcmpInCsumErrors"],
   ...["TcpInErrs", "TcpInCsumErrors", "UdpInCsumErrors"],
@@ -39,7 +42,11 @@ const DAMAGE = [
 
 /** Those of the counters of damage that are not zero. */
 export async function damage(host: Host): Promise<Readonly<Record<string, number>>> {
-  const found = Object.entries(await kernelCounters(host, DAMAGE));
+  const { TcpExtTCPSYNChallenge: late, ...counters } = await kernelCounters(host, [
+    ...DAMAGE,
+    "TcpExtTCPSYNChallenge",
+  ]);
+  const found = Object.entries({ ...counters, TcpInErrs: counters.TcpInErrs - late });
   return Object.fromEntries(found.filter(([, value]) => value !== 0));
 }
 

@@ -24,9 +24,9 @@ export function copyOfClone(clone: string = ROOT): string {
 }
 
 /** `npm pack` in a folder; returns the path of the package. */
-export async function pack(folder: string, options: readonly string[] = []): Promise<string> {
+export async function pack(folder: string): Promise<string> {
   const command = ["npm", "pack", "--json", "--prefix", folder, "--pack-destination", folder];
-  const child = new Child([...command, ...options, folder]);
+  const child = new Child([...command, folder]);
   const printed = JSON.parse(expectSuccess(await finish(child, PACK_MS), command));
   return join(folder, printed[0].filename);
 }
