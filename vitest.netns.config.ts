@@ -16,7 +16,6 @@ const ALONE = [
   ...[
     "busy-control",
     "crowd",
-    "default-route",
     "faults",
     "flood",
     "four-cases",

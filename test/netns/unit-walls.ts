@@ -23,9 +23,11 @@ set -e
 lab=$1 own=$2 repository=$3 node=$4
 shift 4
 mount --rbind "$lab" /mnt
+case "$repository" in /tmp/*) mount --rbind "$repository" /media ;; esac
 mount -t tmpfs -o mode=1777 none /tmp
 mkdir -p "$lab" /tmp/dev
 mount --move /mnt "$lab"
+case "$repository" in /tmp/*) mkdir -p "$repository" && mount --move /media "$repository" ;; esac
 for writable in "$own/state" "$own/run"; do mount --bind "$writable" "$writable"; done
 for home in /home /root; do
   case "$repository $node" in *"$home/"*) ;; *) [ ! -d "$home" ] || mount -t tmpfs -o ro none "$home" ;; esac
