@@ -281,8 +281,10 @@ function check(
   expect(lossAfter).toBeLessThanOrEqual(0.05);
   expect(sentOf(reports).answers).toBeLessThanOrEqual(mostAnswers);
   expect(grownMiB).toBeLessThanOrEqual(MOST_MIB);
-  expect(after.handshakeComputations - before.handshakeComputations).toBe(sessions);
-  expect(is.counters.sessions - was.counters.sessions).toBe(sessions);
+  const begun = is.counters.sessions - was.counters.sessions;
+  expect(after.handshakeComputations - before.handshakeComputations).toBe(begun);
+  // Where attacks last a minute each, a session comes to its end in between and is followed by another.
+  expect([sessions, ...(TORTURE === "full" ? [sessions + 1] : [])]).toContain(begun);
   expect(is.state).toBe("up");
   expect(is.endpoint).toBe(was.endpoint);
   expect(is.counters.endpointMoves).toBe(was.counters.endpointMoves);
