@@ -1,7 +1,7 @@
 /**
  * Starts a daemon with a module loaded before it, in both of its threads.
  *
- * The trap: a daemon that gives up privileges itself gives up NODE_OPTIONS too (daemon/confine.ts), so somebody else has
+ * The trap: a daemon that gives up privileges itself gives up NODE_OPTIONS too (daemon/process/confine.ts), so somebody else has
  * to take them first.
  */
 import { join } from "node:path";

@@ -10,7 +10,7 @@ import {
   statusDocument,
 } from "../../../src/daemon/control/status.ts";
 import { config, peerConfig, prefix } from "../config.ts";
-import { COUNTERS, FEATURES, peerSnapshot, tunnelSnapshot } from "../snapshot.ts";
+import { COUNTERS, FEATURES, peerSnapshot, statusInput, tunnelSnapshot } from "../snapshot.ts";
 
 describe("the status document", () => {
   it("describes process, interface and features, the link as the device has it", () => {
@@ -212,19 +212,5 @@ it.each([
 });
 
 function input(changes: Partial<StatusInput> = {}): StatusInput {
-  return {
-    version: "0.1.0",
-    pid: 42,
-    uptimeSeconds: 7,
-    residentBytes: 1_000,
-    config: config(),
-    features: FEATURES,
-    link: { isUp: true, mtu: 1420 },
-    host: { defaultRoute: null, firewall: "off" },
-    strangers: [],
-    snapshot: tunnelSnapshot(),
-    counters: COUNTERS,
-    rates: () => undefined,
-    ...changes,
-  };
+  return { ...statusInput(), ...changes };
 }
