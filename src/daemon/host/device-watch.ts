@@ -5,19 +5,14 @@
  * routes and IPv6 addresses all the same, and so has one whose MTU was below 1280 (RFC 8200 §5). A link
  * that is down is left down, and a device under another name is left alone: both are the operator's will.
  */
-import { SECOND_MS } from "../../core/time.ts";
 import type { Log } from "../../log.ts";
 import type { LinkState } from "../control/status.ts";
 import { messageOf } from "../failure.ts";
+import type { StartTimer } from "../repeats.ts";
 import type { DeviceState } from "./device-state.ts";
 import type { Network } from "./network.ts";
 import { isLack, type Lack } from "./network-plan.ts";
-
-/** Milliseconds between two tries to put back what does not stay. */
-export const REPAIR_PAUSE_MS = 10 * SECOND_MS;
-
-/** Tries in a row that need no pause as long as each helps: changes often come in pairs. */
-const QUICK_TRIES = 3;
+import { RepairPace } from "./repair-pace.ts";
 
 /**
  * Looks without the device until it counts as renamed: a deleted one ends the engine, which has its own
@@ -32,6 +27,7 @@ export interface WatchSetting {
   readonly look: (device: string) => Promise<DeviceState | undefined>;
   readonly log: Log;
   readonly nowMs: () => number;
+  readonly startTimer: StartTimer;
 }
 
 /** Watches one device. */
@@ -39,11 +35,10 @@ export class DeviceWatch {
   readonly #setting: WatchSetting;
   #isLinkUp = true;
   #absentLooks = 0;
-  #lastTryMs = Number.NEGATIVE_INFINITY;
-  #quickTries = QUICK_TRIES;
+  readonly #pace: RepairPace;
   /** The last line about what could not be put back, so that it stands in the log once. */
   #complaint: string | undefined;
-  /** A look that is wanted or under way. */
+  /** A look that is wanted and has not begun. */
   #poll: Promise<void> | undefined;
   /** The last look or change, which the next one waits for; it never fails. */
   #last: Promise<void> = Promise.resolve();
@@ -51,13 +46,18 @@ export class DeviceWatch {
 
   constructor(setting: WatchSetting) {
     this.#setting = setting;
+    this.#pace = new RepairPace({ ...setting, again: () => this.#pollSoon() });
   }
 
-  /** Looks once and puts back what is missing; callers at the same time share one look. */
+  /**
+   * Looks once and puts back what is missing. Callers share a look that has not begun; one that has may have
+   * seen what was there before.
+   */
   poll(): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
-    this.#poll ??= this.#next(() => this.#pollOnce()).finally(() => {
+    this.#poll ??= this.#next(() => {
       this.#poll = undefined;
+      return this.#pollOnce();
     });
     return this.#poll;
   }
@@ -74,8 +74,7 @@ export class DeviceWatch {
   linkReported(isUp: boolean): void {
     if (this.#isClosed) return;
     this.#linkSeen(isUp);
-    // The next poll sees it too, if this look fails.
-    if (isUp) this.poll().catch((error: unknown) => this.#setting.log.debug(messageOf(error)));
+    if (isUp) this.#pollSoon();
   }
 
   /** The link at this moment; undefined where no device has the name. */
@@ -87,7 +86,13 @@ export class DeviceWatch {
   /** Ends the watch; resolves when nothing of it runs. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#pace.close();
     await this.#last;
+  }
+
+  /** The next poll sees it too, if this look fails. */
+  #pollSoon(): void {
+    this.poll().catch((error: unknown) => this.#setting.log.debug(messageOf(error)));
   }
 
   #next(work: () => Promise<void>): Promise<void> {
@@ -134,15 +139,13 @@ export class DeviceWatch {
   }
 
   #whole(): void {
-    this.#quickTries = QUICK_TRIES;
+    this.#pace.whole();
     this.#complaint = undefined;
   }
 
   async #repair(lack: Lack): Promise<void> {
-    const { device, look, network, nowMs } = this.#setting;
-    if (this.#quickTries === 0 && nowMs() - this.#lastTryMs < REPAIR_PAUSE_MS) return;
-    this.#quickTries = Math.max(0, this.#quickTries - 1);
-    this.#lastTryMs = nowMs();
+    const { device, look, network } = this.#setting;
+    if (!this.#pace.mayTry()) return;
     const complaints = await network.repair(lack);
     const state = await look(device);
     // Set down or renamed meanwhile: the next poll tells.
@@ -150,7 +153,7 @@ export class DeviceWatch {
     const left = network.lack(state);
     for (const line of repairedLines(device, lack, left)) this.#setting.log.info(line);
     if (!isLack(left)) return;
-    this.#quickTries = 0;
+    this.#pace.failed();
     this.#complain(complaints);
   }
 

@@ -12,7 +12,8 @@ import { defaultFamilies, wantsFirewall } from "../../config/default-families.ts
 import { SECOND_MS } from "../../core/time.ts";
 import type { Log } from "../../log.ts";
 import type { HostStatus } from "../control/status.ts";
-import { DaemonError } from "../failure.ts";
+import { DaemonError, messageOf } from "../failure.ts";
+import type { StartTimer } from "../repeats.ts";
 import { type DefaultRoute, defaultRouteLack, defaultRouteUp } from "./default-route.ts";
 import type { DeviceState } from "./device-state.ts";
 import { type FirewallPlan, hasFirewall, setFirewall } from "./firewall.ts";
@@ -41,6 +42,7 @@ export interface HostSetting {
   readonly look: (device: string) => Promise<DeviceState | undefined>;
   readonly log: Log;
   readonly nowMs: () => number;
+  readonly startTimer: StartTimer;
 }
 
 /** The host's part of one tunnel. */
@@ -59,7 +61,10 @@ export class HostChanges {
   /** The last line about what could not be put back, so that it stands in the log once. */
   #complaint: string | undefined;
   #making: Promise<void> | undefined;
-  #looking: Promise<void> | undefined;
+  /** A look that is wanted and has not begun. */
+  #poll: Promise<void> | undefined;
+  /** The last look, which the next one waits for; it never fails. */
+  #looking: Promise<void> = Promise.resolve();
   #isClosed = false;
 
   constructor(setting: HostSetting) {
@@ -67,7 +72,7 @@ export class HostChanges {
     this.#config = setting.config;
     this.#wish = wishOf(setting.config);
     this.#mark = this.#wish.fwmark;
-    this.#pace = new RepairPace(setting.nowMs);
+    this.#pace = new RepairPace({ ...setting, again: () => this.#pollSoon() });
   }
 
   /** Undoes what a killed run has left. */
@@ -173,18 +178,25 @@ export class HostChanges {
     await this.#making;
   }
 
-  /** Puts back what is missing; callers at the same time share one look. */
+  /** Puts back what is missing; callers share a look that has not begun. */
   poll(): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
-    this.#looking ??= this.#lookOnce().finally(() => {
-      this.#looking = undefined;
+    this.#poll ??= this.#looking.then(() => {
+      this.#poll = undefined;
+      return this.#isClosed ? undefined : this.#lookOnce();
     });
-    return this.#looking;
+    this.#looking = this.#poll.catch(() => undefined);
+    return this.#poll;
+  }
+
+  #pollSoon(): void {
+    this.poll().catch((error: unknown) => this.#setting.log.debug(messageOf(error)));
   }
 
   /** Undoes the changes; resolves when nothing of this runs. */
   async down(): Promise<void> {
     this.#isClosed = true;
+    this.#pace.close();
     await Promise.allSettled([this.#making, this.#looking]);
     const { journal, log } = this.#setting;
     if (journal.changes.length === 0) return;
@@ -343,7 +355,8 @@ export class HostChanges {
     const complaint = said.flat().join("; ");
     const names = missing.map(({ family }) => nameOf(family)).join(" and ");
     if (complaint === "") log.info(`the default route of ${names} was taken away; put back`);
-    else if (complaint !== this.#complaint) {
+    else this.#pace.failed();
+    if (complaint !== "" && complaint !== this.#complaint) {
       log.warn(`cannot put back the default route of ${names}: ${complaint}`);
     }
     this.#complaint = complaint;

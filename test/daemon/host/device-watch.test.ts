@@ -1,11 +1,12 @@
 /** What the watch of the device says and does about each change that somebody made. */
 import { describe, expect, it } from "vitest";
 import type { DeviceState } from "../../../src/daemon/host/device-state.ts";
-import { DeviceWatch, REPAIR_PAUSE_MS } from "../../../src/daemon/host/device-watch.ts";
+import { DeviceWatch } from "../../../src/daemon/host/device-watch.ts";
 import { isLack, type Lack, lackOf } from "../../../src/daemon/host/network-plan.ts";
+import { REPAIR_PAUSE_MS } from "../../../src/daemon/host/repair-pace.ts";
 import { address, prefix } from "../config.ts";
 import { memoryLog } from "../log.ts";
-import { settle } from "../timers.ts";
+import { ManualTimers, settle } from "../timers.ts";
 
 const WHOLE: DeviceState = {
   isUp: true,
@@ -55,27 +56,71 @@ describe("what is missing on a link that is up", () => {
   it("at look after look is put back three times at once, then every 10 s", async () => {
     const rig = setUp();
     for (const nowMs of [0, 2_000, 4_000, 6_000, 12_000]) {
-      rig.world.nowMs = nowMs;
+      rig.timers.nowMs = nowMs;
       rig.world.state = { ...WHOLE, routes: [] };
       await rig.watch.poll();
     }
 
     expect(rig.repairs).toHaveLength(3);
-    rig.world.nowMs = 4_000 + REPAIR_PAUSE_MS;
+    rig.timers.nowMs = 4_000 + REPAIR_PAUSE_MS;
     await rig.watch.poll();
     expect(rig.repairs).toHaveLength(4);
   });
 
-  it("and does not come back is tried every 10 s and told once", async () => {
+  it("and was not tried for that is looked at again when the pause is over, without any news", async () => {
+    const rig = setUp();
+    for (const nowMs of [0, 1_000, 2_000, 6_000, 7_000]) {
+      rig.timers.nowMs = nowMs;
+      rig.world.state = { ...WHOLE, routes: [] };
+      await rig.watch.poll();
+    }
+    expect(rig.timers.delays()).toEqual([REPAIR_PAUSE_MS - 4_000]);
+
+    await rig.timers.fire(REPAIR_PAUSE_MS - 4_000);
+
+    expect(rig.repairs).toHaveLength(4);
+    expect(rig.world.state).toEqual(WHOLE);
+  });
+
+  it("and does not come back is tried again after the pause, without any news", async () => {
+    const rig = setUp({ complaints: ["File exists"], helps: false });
+    rig.world.state = { ...WHOLE, routes: [] };
+    await rig.watch.poll();
+
+    await rig.timers.fire(REPAIR_PAUSE_MS);
+
+    expect(rig.repairs).toHaveLength(2);
+    await rig.watch.close();
+    expect(rig.timers.delays()).toEqual([]);
+  });
+
+  it("is seen by who asks while a look is under way, which may have come too early", async () => {
+    const rig = setUp();
+    let release: (() => void) | undefined;
+    rig.world.gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const early = rig.watch.poll();
+    await settle();
+    rig.world.state = { ...WHOLE, routes: [] };
+    const polls = [rig.watch.poll(), rig.watch.poll()];
+
+    release?.();
+    await Promise.all([early, ...polls]);
+
+    expect(rig.repairs).toHaveLength(1);
+  });
+
+  it("and does not come back is tried three times, then every 10 s, and told once", async () => {
     const rig = setUp({ complaints: ["File exists"], helps: false });
     rig.world.state = { ...WHOLE, routes: [] };
 
-    for (const nowMs of [0, 2_000, REPAIR_PAUSE_MS - 1, REPAIR_PAUSE_MS, REPAIR_PAUSE_MS + 1]) {
-      rig.world.nowMs = nowMs;
+    for (const nowMs of [0, 1_000, 2_000, 1_999 + REPAIR_PAUSE_MS, 2_000 + REPAIR_PAUSE_MS]) {
+      rig.timers.nowMs = nowMs;
       await rig.watch.poll();
     }
 
-    expect(rig.repairs).toHaveLength(2);
+    expect(rig.repairs).toHaveLength(4);
     expect(rig.log.lines).toEqual([
       "warn cannot put back all addresses and routes of iptun0: File exists",
     ]);
@@ -234,11 +279,9 @@ describe("a closed watch", () => {
 
 function setUp({ complaints = [] as string[], helps = true } = {}) {
   const log = memoryLog();
-  const world: { state: DeviceState | undefined; nowMs: number; fails: boolean } = {
-    state: WHOLE,
-    nowMs: 0,
-    fails: false,
-  };
+  const timers = new ManualTimers();
+  const world: { state: DeviceState | undefined; gate: Promise<void> | undefined; fails: boolean } =
+    { state: WHOLE, gate: undefined, fails: false };
   const repairs: Lack[] = [];
   const wanted = {
     device: "iptun0",
@@ -261,10 +304,13 @@ function setUp({ complaints = [] as string[], helps = true } = {}) {
     },
     look: async () => {
       if (world.fails) throw new Error("no look");
-      return world.state;
+      const { state } = world;
+      await world.gate;
+      return state;
     },
     log,
-    nowMs: () => world.nowMs,
+    nowMs: () => timers.nowMs,
+    startTimer: timers.start,
   });
-  return { watch, log, world, repairs };
+  return { watch, log, world, timers, repairs };
 }

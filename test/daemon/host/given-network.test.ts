@@ -8,6 +8,7 @@ import { GivenNetwork } from "../../../src/daemon/host/given-network.ts";
 import { isLack } from "../../../src/daemon/host/network-plan.ts";
 import { address, prefix } from "../config.ts";
 import { memoryLog } from "../log.ts";
+import { ManualTimers } from "../timers.ts";
 
 const WHOLE: DeviceState = {
   isUp: true,
@@ -45,7 +46,9 @@ it("that loses something while it runs is told of by the watch, once", async () 
   const { network, log, world } = given(WHOLE);
   await network.up();
   const look = async () => world.state;
-  const watch = new DeviceWatch({ device: "iptun0", network, look, nowMs: () => 0, log });
+  const { start: startTimer } = new ManualTimers();
+  const time = { nowMs: () => 0, startTimer };
+  const watch = new DeviceWatch({ device: "iptun0", network, look, log, ...time });
   world.state = { ...WHOLE, addresses: ["10.0.0.1/24"], routes: [] };
 
   await watch.poll();

@@ -8,15 +8,16 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Config } from "../../../src/config/config.ts";
 import type { DeviceState } from "../../../src/daemon/host/device-state.ts";
-import { REPAIR_PAUSE_MS } from "../../../src/daemon/host/device-watch.ts";
 import { FIREWALL_LOOKS, HostChanges } from "../../../src/daemon/host/host-changes.ts";
 import { Journal } from "../../../src/daemon/host/journal.ts";
+import { REPAIR_PAUSE_MS } from "../../../src/daemon/host/repair-pace.ts";
 import type { Sysctl } from "../../../src/daemon/host/sysctl.ts";
 import { ownIdentity } from "../../../src/daemon/process/run-identity.ts";
 import { address, config, peerConfig, prefix } from "../config.ts";
 import { info } from "../control-rig.ts";
 import { FakeHost } from "../fake-host.ts";
 import { memoryLog } from "../log.ts";
+import { ManualTimers } from "../timers.ts";
 
 const PORT = 1194;
 /** A run whose process is gone. */
@@ -434,13 +435,24 @@ describe("a look", () => {
     const { length } = rig.host.changes;
     for (let look = 0; look < 9; look++) await rig.changes.poll();
     const tries = (rig.host.changes.length - length) / 3;
-    rig.world.nowMs += REPAIR_PAUSE_MS;
-    await rig.changes.poll();
+    await rig.timers.fire(REPAIR_PAUSE_MS);
 
     expect([tries, (rig.host.changes.length - length) / 3]).toEqual([3, 4]);
     expect(rig.log.lines).toEqual([
       "warn cannot put back the default route of IPv4: File exists; File exists; File exists",
     ]);
+  });
+
+  it("is not looked for any more after the end, whatever was to be tried again", async () => {
+    const rig = setUp();
+    await rig.start();
+    flush(rig.host, "-4");
+    rig.host.failures.set("add", "RTNETLINK answers: File exists");
+    await rig.changes.poll();
+
+    await rig.changes.down();
+
+    expect(rig.timers.delays()).toEqual([]);
   });
 
   it("that is answered with nothing is no reason to add anything", async () => {
@@ -588,7 +600,6 @@ interface World {
   onWrite: () => void;
   device: DeviceState;
   interfaces: Record<string, ReturnType<typeof info>[]>;
-  nowMs: number;
 }
 
 interface Options {
@@ -602,9 +613,10 @@ interface Options {
 function setUp(options: Options = {}) {
   const { allowed = ["0.0.0.0/0", "::/0"], host = new FakeHost(), identity = DEAD } = options;
   const world: World = options.world ?? {
-    ...{ validMark: "0", onWrite: () => undefined, device: UP, interfaces: {}, nowMs: 0 },
+    ...{ validMark: "0", onWrite: () => undefined, device: UP, interfaces: {} },
   };
   const log = memoryLog();
+  const timers = new ManualTimers();
   const journal = new Journal(directory, "iptun0", identity);
   const sysctl: Sysctl = {
     read: () => world.validMark,
@@ -621,10 +633,11 @@ function setUp(options: Options = {}) {
     ...{ journal, sysctl, log, runProcess: host.run },
     interfaces: () => world.interfaces,
     look: async () => world.device,
-    nowMs: () => world.nowMs,
+    nowMs: () => timers.nowMs,
+    startTimer: timers.start,
   });
   return {
-    ...{ host, world, log, journal, changes },
+    ...{ host, world, timers, log, journal, changes },
     state: () => `${host.state()} ${world.validMark}`,
     /** The daemon's order; returns the mark. */
     start: async () => {
