@@ -3,13 +3,14 @@
  *
  *   new: loads everything                       old: carries packets
  *   POST /v1/hand-over?to=PATH           --->   pauses, sends the descriptors to PATH
- *   opens the engine with them, calls    <---   endpoints, what was set on the host
- *   POST /v1/hand-over/done              --->   leaves the control socket, wipes its keys, ends
- *   or POST /v1/hand-over/failed         --->   goes on
+ *   opens the engine with them, calls    <---   endpoints, what was set on the host, the hand-over's number
+ *   POST /v1/hand-over/done?of=NUMBER    --->   leaves the control socket, wipes its keys, ends
+ *   or POST /v1/hand-over/failed?of=...  --->   goes on
  *
  * Whoever can open the control socket may take the tunnel, as it may stop it. The trap: between the two requests
  * both processes have the descriptors, and only one may read. A new one that says nothing for HAND_OVER_MS has
- * failed: the old one goes on, and refuses the second request. What the new one has set on the descriptors, the old one
+ * failed: the old one goes on, and refuses the second request, also when another process has taken its place by then
+ * (the number tells them apart). What the new one has set on the descriptors, the old one
  * sets back when it goes on, and once more when it hears from one that came too late. Nor may the old one change the host
  * once it has told what is set there: a start, a reload and a hand-over refuse each other.
  */
@@ -33,7 +34,7 @@ export interface Giver {
   /** Why the tunnel cannot be given away at this moment; undefined: it can. */
   readonly obstacle: () => string | undefined;
   /** What the other process must know to undo it in the end, and of the socket. */
-  readonly host: () => Omit<HandedOver, "endpoints">;
+  readonly host: () => Omit<HandedOver, "endpoints" | "number">;
   /** A control socket that somebody else has opened, and that goes along; undefined: there is none. */
   readonly givenSocket: () => number | undefined;
   /** Sends the descriptors; 0 or -errno. */
@@ -60,6 +61,8 @@ export class HandOver {
   readonly #giver: Giver;
   readonly #done: () => void;
   #state: State = { kind: "none" };
+  /** How many were begun: the number of the last one. */
+  #begun = 0;
   /** Resolves when another process has taken over. */
   readonly done: Promise<void>;
 
@@ -95,8 +98,14 @@ export class HandOver {
         ...{ method: "POST", path: API_PATH.handOver, parameters: ["to"] },
         answer: (query) => this.#begin(query.get("to")),
       },
-      { method: "POST", path: API_PATH.handOverDone, answer: async () => this.#finish() },
-      { method: "POST", path: API_PATH.handOverFailed, answer: async () => this.#failed() },
+      {
+        ...{ method: "POST", path: API_PATH.handOverDone, parameters: ["of"] },
+        answer: async (query) => this.#finish(query.get("of")),
+      },
+      {
+        ...{ method: "POST", path: API_PATH.handOverFailed, parameters: ["of"] },
+        answer: async (query) => this.#failed(query.get("of")),
+      },
     ];
   }
 
@@ -110,6 +119,7 @@ export class HandOver {
     const cancel = this.#giver.startTimer(HAND_OVER_MS, () => this.#abort());
     const giving: State = { kind: "giving", cancel };
     this.#state = giving;
+    this.#begun += 1;
     const isLate = () => this.#state !== giving;
     try {
       const given = await this.#give(path, running, isLate);
@@ -136,7 +146,7 @@ export class HandOver {
     if (isLate()) throw new DaemonError("the hand-over took too long: this process goes on");
     const control = this.#giver.givenSocket();
     this.#send(path, control === undefined ? [tun, udp] : [tun, udp, control]);
-    return { ...this.#giver.host(), endpoints };
+    return { ...this.#giver.host(), endpoints, number: this.#begun };
   }
 
   #send(path: string, descriptors: readonly number[]): void {
@@ -145,9 +155,8 @@ export class HandOver {
     if (result < 0) throw new DaemonError(`cannot send to ${path}: ${errnoName(result)}`);
   }
 
-  #finish(): object {
-    if (this.#state.kind !== "given") throw this.#late();
-    this.#state.cancel();
+  #finish(number: string | null): object {
+    this.#givenTo(number).cancel();
     this.#state = { kind: "done" };
     this.#giver.leaveSocket();
     this.#done();
@@ -155,11 +164,17 @@ export class HandOver {
   }
 
   /** The other process says that it cannot. */
-  #failed(): object {
-    if (this.#state.kind !== "given") throw this.#late();
-    this.#state.cancel();
+  #failed(number: string | null): object {
+    this.#givenTo(number).cancel();
     this.#abort();
     return { ok: true };
+  }
+
+  /** The hand-over of this number, while it has its time; throws a DaemonError where it has not. */
+  #givenTo(number: string | null): State & { kind: "given" } {
+    if (number === null || number === "") throw new RequestError("hand-over needs ?of=NUMBER here");
+    if (this.#state.kind === "given" && number === String(this.#begun)) return this.#state;
+    throw this.#late();
   }
 
   /** What it answers to a process that has had its time, and may have used the descriptors after that. */

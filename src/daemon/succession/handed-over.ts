@@ -10,6 +10,8 @@ const deviceSchema = z.object({
 });
 
 export const handedOverSchema = z.object({
+  /** Which hand-over it is of the process that gives: `done` and `failed` say it again. */
+  number: z.int(),
   /** As last-endpoints.ts writes them. */
   endpoints: z.string(),
   /** What the journal has. */

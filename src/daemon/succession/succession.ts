@@ -89,21 +89,21 @@ export class Succession {
       const mark = await host.prepare();
       return await this.#begin(link, taken, mark, predecessor);
     } catch (error) {
-      await predecessor.failed();
+      await predecessor.failed(taken);
       throw error;
     }
   }
 
   async #begin(
     link: EngineLink,
-    { inherited, endpoints }: Taken,
+    taken: Taken,
     mark: number,
     predecessor: Predecessor,
   ): Promise<EngineFeatures> {
     try {
-      link.begin(inherited, endpoints, mark);
+      link.begin(taken.inherited, taken.endpoints, mark);
       const features = await link.ready();
-      await predecessor.done();
+      await predecessor.done(taken);
       return features;
     } catch (error) {
       // Two must not read, and the other goes on. Its end has a reason of its own if it is not this order.

@@ -28,10 +28,10 @@ export interface Taken extends Omit<HandedOver, "endpoints" | "isUdpGiven"> {
 export interface Predecessor {
   /** It stops reading and sending; what it had is ours. Throws a DaemonError where it does not give it. */
   take(): Promise<Taken>;
-  /** The engine has the descriptors: it may end. */
-  done(): Promise<void>;
+  /** The engine has what was taken: it may end. */
+  done(taken: Taken): Promise<void>;
   /** This process cannot use what it took: the other goes on. Never rejects: that would go on by itself. */
-  failed(): Promise<void>;
+  failed(taken: Taken): Promise<void>;
 }
 
 /** The process that answers on the control socket; undefined: none does. */
@@ -47,14 +47,16 @@ export async function findPredecessor(
   }
   return {
     take: () => take(native, socketPath),
-    done: async () => void (await postTo(socketPath, API_PATH.handOverDone)),
-    failed: () => giveBack(socketPath),
+    done: async ({ number }) => {
+      await postTo(socketPath, `${API_PATH.handOverDone}?of=${number}`);
+    },
+    failed: ({ number }) => giveBack(socketPath, number),
   };
 }
 
-async function giveBack(socketPath: string): Promise<void> {
-  // An older version has no such resource; the time it waits is over soon.
-  await postTo(socketPath, API_PATH.handOverFailed).catch(() => undefined);
+async function giveBack(socketPath: string, number: number): Promise<void> {
+  // One that does not hear it waits out its time, which is over soon.
+  await postTo(socketPath, `${API_PATH.handOverFailed}?of=${number}`).catch(() => undefined);
 }
 
 async function take(native: Addon, socketPath: string): Promise<Taken> {
@@ -67,10 +69,11 @@ async function take(native: Addon, socketPath: string): Promise<Taken> {
   }
   try {
     const answer = await postTo(socketPath, `${API_PATH.handOver}?to=${encodeURIComponent(path)}`);
+    const handedOver = readAnswer(answer);
     try {
-      return takenOf(answer, receive(native, listener));
+      return takenOf(handedOver, receive(native, listener));
     } catch (error) {
-      await giveBack(socketPath);
+      await giveBack(socketPath, handedOver.number);
       throw error;
     }
   } finally {
@@ -79,14 +82,22 @@ async function take(native: Addon, socketPath: string): Promise<Taken> {
   }
 }
 
-function takenOf(answer: unknown, { tun, udp, control }: Received): Taken {
+/** One that cannot be read has no number to give it back by: the other waits out its time. */
+function readAnswer(answer: unknown): HandedOver {
   const parsed = handedOverSchema.safeParse(answer);
-  const endpoints = parsed.success ? parseEndpoints(parsed.data.endpoints) : undefined;
-  if (!parsed.success || endpoints === undefined) {
-    throw new DaemonError("the running daemon's answer is of another version: restart instead");
-  }
-  const { changes, before, isUdpGiven } = parsed.data;
-  return { inherited: { tun, udp, isUdpGiven }, endpoints, changes, before, control };
+  if (parsed.success) return parsed.data;
+  throw isOfAnotherVersion();
+}
+
+function takenOf(answer: HandedOver, { tun, udp, control }: Received): Taken {
+  const endpoints = parseEndpoints(answer.endpoints);
+  if (endpoints === undefined) throw isOfAnotherVersion();
+  const { changes, before, isUdpGiven, number } = answer;
+  return { number, inherited: { tun, udp, isUdpGiven }, endpoints, changes, before, control };
+}
+
+function isOfAnotherVersion(): DaemonError {
+  return new DaemonError("the running daemon's answer is of another version: restart instead");
 }
 
 interface Received {

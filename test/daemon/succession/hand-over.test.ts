@@ -18,6 +18,9 @@ import { ManualTimers, settle } from "../timers.ts";
 
 const AT = endpoint("192.0.2.7", 1194);
 const BEGIN = `${API_PATH.handOver}?to=/nowhere`;
+/** Of the first hand-over. */
+const DONE = `${API_PATH.handOverDone}?of=1`;
+const FAILED = `${API_PATH.handOverFailed}?of=1`;
 
 describe("a tunnel that is handed over", () => {
   it("pauses, sends both descriptors, and tells where its peers are", async () => {
@@ -32,6 +35,7 @@ describe("a tunnel that is handed over", () => {
       changes: [],
       before: null,
       isUdpGiven: false,
+      number: 1,
     });
   });
 
@@ -40,7 +44,7 @@ describe("a tunnel that is handed over", () => {
     await postTo(rig.socketPath, BEGIN);
     rig.ip.length = 0;
 
-    await postTo(rig.socketPath, API_PATH.handOverDone);
+    await postTo(rig.socketPath, DONE);
     await rig.side.handedOver;
     await rig.side.stop();
 
@@ -58,7 +62,7 @@ describe("a tunnel that is handed over", () => {
 
     expect(rig.engine.commands.at(-1)).toEqual({ kind: "resume" });
     expect(rig.log.lines.join()).toContain("did not: this one goes on");
-    await expect(postTo(rig.socketPath, API_PATH.handOverDone)).rejects.toThrow("came too late");
+    await expect(postTo(rig.socketPath, DONE)).rejects.toThrow("came too late");
     await expect(postTo(rig.socketPath, BEGIN)).resolves.toBeDefined();
   });
 
@@ -94,22 +98,40 @@ describe("a tunnel that is handed over", () => {
     await begun;
 
     expect(rig.engine.commands.filter(({ kind }) => kind === "resume")).toHaveLength(1);
-    await expect(postTo(rig.socketPath, API_PATH.handOverDone)).resolves.toEqual({ ok: true });
+    const second = `${API_PATH.handOverDone}?of=2`;
+    await expect(postTo(rig.socketPath, second)).resolves.toEqual({ ok: true });
   });
+
+  it.each([DONE, FAILED, `${API_PATH.handOverDone}?of=01`])(
+    "is of the process that has it now, whatever one says that had it before: %s",
+    async (path) => {
+      const rig = await running();
+      await postTo(rig.socketPath, BEGIN);
+      await rig.timers.fire(HAND_OVER_MS);
+      await postTo(rig.socketPath, BEGIN);
+      rig.engine.commands.length = 0;
+
+      await expect(postTo(rig.socketPath, path)).rejects.toThrow("came too late");
+
+      expect(rig.engine.commands).toEqual([]);
+      const second = `${API_PATH.handOverDone}?of=2`;
+      await expect(postTo(rig.socketPath, second)).resolves.toEqual({ ok: true });
+    },
+  );
 
   it("goes on at once where the other process says that it cannot", async () => {
     const rig = await running();
     const waiting = rig.timers.delays();
     await postTo(rig.socketPath, BEGIN);
 
-    await postTo(rig.socketPath, API_PATH.handOverFailed);
+    await postTo(rig.socketPath, FAILED);
 
     expect(rig.engine.commands.at(-1)).toEqual({ kind: "resume" });
     expect(rig.timers.delays()).toEqual(waiting);
     await expect(postTo(rig.socketPath, BEGIN)).resolves.toBeDefined();
   });
 
-  it.each([API_PATH.handOverDone, API_PATH.handOverFailed])(
+  it.each([DONE, FAILED])(
     "sets its descriptors again where %s comes too late, for they may have been used since",
     async (path) => {
       const rig = await running();
@@ -129,13 +151,13 @@ describe("a tunnel that is handed over", () => {
     const begun = postTo(rig.socketPath, BEGIN);
     while (rig.engine.commands.length === 0) await settle();
 
-    await expect(postTo(rig.socketPath, API_PATH.handOverDone)).rejects.toThrow("came too late");
+    await expect(postTo(rig.socketPath, DONE)).rejects.toThrow("came too late");
 
     rig.engine.answers = true;
     for (const command of [...rig.engine.commands]) rig.engine.post(command);
     await begun;
     expect(rig.engine.commands.filter(({ kind }) => kind === "resume")).toEqual([]);
-    await expect(postTo(rig.socketPath, API_PATH.handOverDone)).resolves.toEqual({ ok: true });
+    await expect(postTo(rig.socketPath, DONE)).resolves.toEqual({ ok: true });
   });
 
   it("is not given away while the host is still being changed for it", async () => {
@@ -171,6 +193,10 @@ describe("a tunnel that is handed over", () => {
 
     await expect(postTo(rig.socketPath, BEGIN)).rejects.toThrow("under way already");
     await expect(postTo(rig.socketPath, API_PATH.handOver)).rejects.toThrow("needs ?to=PATH");
+    for (const path of [API_PATH.handOverDone, API_PATH.handOverFailed]) {
+      await expect(postTo(rig.socketPath, path)).rejects.toThrow("400: hand-over needs ?of=NUMBER");
+    }
+    await expect(postTo(rig.socketPath, DONE)).resolves.toEqual({ ok: true });
   });
 
   it("goes on where the descriptors cannot be sent", async () => {
@@ -199,7 +225,7 @@ describe("a hand-over whose tunnel stops meanwhile", () => {
     expect(handOver.close()).toBe(false);
 
     orders.length = 0;
-    await expect(ask(API_PATH.handOverDone)).rejects.toThrow("came too late");
+    await expect(ask(API_PATH.handOverDone, "of=1")).rejects.toThrow("came too late");
     await expect(ask(API_PATH.handOver, "to=/nowhere")).rejects.toThrow("it is stopping");
     expect([orders, timers.delays()]).toEqual([[], []]);
   });
@@ -259,6 +285,7 @@ describe("a hand-over and a reload", () => {
 
 describe("a tunnel that is taken over", () => {
   const taken: Taken = {
+    number: 1,
     inherited: { tun: 30, udp: 31, isUdpGiven: false },
     endpoints: [{ peer: "b", endpoint: AT }],
     changes: [],
