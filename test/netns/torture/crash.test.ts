@@ -15,7 +15,7 @@ import { Random } from "../../helpers/random.ts";
 import { slowness } from "../../helpers/slowness.ts";
 import { networkOf } from "./leftovers.ts";
 
-const POINTS = amount({ quick: 2, short: 24, full: 100 });
+const POINTS = amount({ quick: 2, short: 18, full: 100 });
 const KINDS = ["exception", "rejection", "microtask", "value", "emitter", "memory"] as const;
 const LIMIT_MS = 1_000;
 /** Filling a heap takes its time. */

@@ -19,7 +19,7 @@ import { figure } from "../../helpers/figure.ts";
 import { amount } from "../../helpers/full.ts";
 import { Random } from "../../helpers/random.ts";
 
-const KILLS = amount({ quick: 3, short: 50, full: 1_000 });
+const KILLS = amount({ quick: 3, short: 40, full: 1_000 });
 const KINDS = ["handshake", "reload", "first start", "rekey", "start"] as const;
 /** What is done to the network after the start's last step shows: routes, files, the doctor's warnings. */
 const SETTLE_MS = 2_000;

@@ -20,7 +20,7 @@ import { slowness } from "../../helpers/slowness.ts";
 import { receiverIndex, TYPE, typeOf } from "../../helpers/wire-view.ts";
 
 const { left: LEFT, right: RIGHT } = ADDRESSES;
-const RESTARTS = amount({ quick: 0, short: 8, full: 60 });
+const RESTARTS = amount({ quick: 0, short: 6, full: 60 });
 const SLOW_RESTARTS = amount({ quick: 0, short: 2, full: 12 });
 const BOTH: PairOptions = { right: { endpoint: hostPort(LEFT.outer4) } };
 

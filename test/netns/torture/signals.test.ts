@@ -17,7 +17,7 @@ import { networkOf } from "./leftovers.ts";
 
 const STORM_SIGNALS = ["SIGUSR1", "SIGUSR2", "SIGHUP"] as const;
 const SIGNALS = amount({ quick: 300, short: 1_000, full: 10_000 });
-const ENDS = amount({ quick: 3, short: 40, full: 300 });
+const ENDS = amount({ quick: 3, short: 25, full: 300 });
 /** Start, handshake and the first packets all lie in it. */
 const LATEST_MS = 1_500;
 const LIMIT_MS = 1_000;
