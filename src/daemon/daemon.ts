@@ -32,6 +32,7 @@ import { loadNodeId } from "./process/node-id.ts";
 import { Notifier, type ServiceManager, takeServiceManager } from "./process/notifier.ts";
 import { checkPrivileges } from "./process/privileges.ts";
 import { controlSocketPath, prepareRuntimeDir, runtimeDir } from "./process/runtime-dir.ts";
+import { EndpointKeeper } from "./succession/endpoint-keeper.ts";
 import { type StartedWith, takeInherited } from "./succession/inherited.ts";
 import { LastEndpoints } from "./succession/last-endpoints.ts";
 import { findPredecessor, type Predecessor } from "./succession/take-over.ts";
@@ -147,6 +148,7 @@ function controlEnvironment(
   const { name, stateDir, mtu } = config.interface;
   const isMtuWanted = mtu !== "auto";
   const file = resolve(config.file);
+  const lastEndpoints = new LastEndpoints(stateDir, name);
   return {
     spawn: spawnEngine,
     runProcess,
@@ -165,6 +167,7 @@ function controlEnvironment(
     observer: together(
       [
         new Notifier({ manager, native, startTimer, monotonicMicros, log }),
+        new EndpointKeeper({ lastEndpoints, startTimer, log }),
         new Hooks({
           ...{ hooks: config.hooks, interfaceName: config.interface.name, startTimer, log },
           run: (command, variables, limitMs) => runHook(command, variables, limitMs, startTimer),
@@ -178,7 +181,7 @@ function controlEnvironment(
     sysctl: KERNEL_SYSCTL,
     socketPath: controlSocketPath(name),
     ...{ startedWith, predecessor },
-    lastEndpoints: new LastEndpoints(stateDir, name),
+    lastEndpoints,
     send: (path, descriptors) =>
       native.notify(new TextEncoder().encode(path), Uint8Array.of(0), Int32Array.from(descriptors)),
     errnoName: (errno) => native.errnoName(errno),

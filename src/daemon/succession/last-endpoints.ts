@@ -1,5 +1,5 @@
 /**
- * Where the peers were when the tunnel stopped, so that the next run can call them.
+ * Where the peers were when the tunnel stopped or was killed, so that the next run can call them.
  *
  * Without it a host that knows no endpoint by configuration would wait, after a restart, until each peer has
  * something to say. One file an interface in the state directory, 0600. It is a hint and no more: what is wrong in it
@@ -33,7 +33,7 @@ const fileSchema = z.strictObject({
 });
 
 /** What of a snapshot the next run can use: configured peers that have a session now, with their endpoint. */
-export function endpointsToKeep({ peers }: TunnelSnapshot): readonly LastEndpoint[] {
+export function endpointsToKeep({ peers }: Pick<TunnelSnapshot, "peers">): readonly LastEndpoint[] {
   return peers.flatMap(({ name, kind, state, endpoint }) =>
     kind === "node" || kind === "group" || state !== "up" || endpoint === undefined
       ? []
@@ -66,6 +66,8 @@ export function parseEndpoints(text: string): readonly LastEndpoint[] | undefine
 /** The file of one interface. */
 export class LastEndpoints {
   readonly #path: string;
+  /** The last write, which the next one waits for: both go by the same draft. It never fails. */
+  #written: Promise<void> = Promise.resolve();
 
   constructor(stateDir: string, interfaceName: string) {
     this.#path = join(stateDir, `${interfaceName}.endpoints`);
@@ -80,7 +82,13 @@ export class LastEndpoints {
   }
 
   /** Replaces what is there; rejects where it cannot. */
-  async write(endpoints: readonly LastEndpoint[]): Promise<void> {
+  write(endpoints: readonly LastEndpoint[]): Promise<void> {
+    const written = this.#written.then(() => this.#write(endpoints));
+    this.#written = written.catch(() => undefined);
+    return written;
+  }
+
+  async #write(endpoints: readonly LastEndpoint[]): Promise<void> {
     const draft = `${this.#path}.new`;
     await rm(draft, { force: true });
     await writeDurably(draft, formatEndpoints(endpoints));

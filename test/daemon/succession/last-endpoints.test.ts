@@ -38,6 +38,12 @@ describe("the peers' last endpoints", () => {
     expect((await stat(path)).mode & 0o777).toBe(0o600);
   });
 
+  it("are those of the last of two writes at the same time", async () => {
+    await Promise.all([file.write([{ peer: "old", endpoint: AT }]), file.write(KEPT)]);
+
+    expect(file.read()).toEqual(KEPT);
+  });
+
   it("are those of configured peers that are up, with the address in use", () => {
     const peers: PeerSnapshot[] = [
       peerSnapshot({ name: "up", state: "up", endpoint: AT }),
