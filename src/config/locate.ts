@@ -63,9 +63,10 @@ class Scanner {
     let path: Path = [];
     names.forEach((name, index) => {
       path = [...path, name];
+      this.#record(path);
       path = this.#enter(path, isArray && index === names.length - 1);
+      this.#record(path);
     });
-    this.#record(path);
     this.#skipLine();
     return path;
   }

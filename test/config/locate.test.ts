@@ -44,6 +44,7 @@ z = 3
     expect(lineOf(["interface", "mtu"])).toBe(1);
     expect(lineOf(["inter face", "a.b", 'c"d'])).toBe(2);
     expect(lineOf(["x.y", "z", "w"])).toBe(4);
+    expect(lineOf(["x.y"])).toBe(3);
   });
 
   it("is found inside inline tables and lists", () => {

@@ -466,6 +466,12 @@ describe("tables", () => {
     ["", ["c.toml: has no peer; expected at least one [[peer]]"]],
     ["peer = []", ["c.toml: has no peer; expected at least one [[peer]]"]],
     [
+      `${peer}[peers.hub]\nname = "x"`,
+      [
+        'c.toml:4: peers: unknown key "peers"; expected interface, peer, limits, offload, metrics, hooks, log; did you mean peer?',
+      ],
+    ],
+    [
       `[peer]\nkey = "${KEY_A}"`,
       ["c.toml:1: peer: is a table; expected [[peer]], once for each peer"],
     ],
