@@ -6,11 +6,15 @@
  * IPTUN_FULL=1 gives the long runs.
  */
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { IS_FULL, TORTURE } from "./test/helpers/full.ts";
 
 const MINUTE_MS = 60_000;
 /** More than the processors, for they mostly wait. */
 const FILES_AT_ONCE = 4;
+
+/** Of those that wait, the ones that take longest: begun last, each would be waited for by itself. */
+const LONGEST = ["install", "roaming", "debian", "names"].map(pathOf);
 
 const ALONE = [
   ...[
@@ -39,6 +43,16 @@ function pathOf(name: string): string {
   return `test/netns/${name}.test.ts`;
 }
 
+/** As vitest orders them, but for the longest, which come first: a fresh clone has no times to order them by. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLongest = ({ moduleId }: TestSpecification) =>
+      LONGEST.some((path) => moduleId.endsWith(path));
+    const sorted = await super.sort(files);
+    return [...sorted.filter(isLongest), ...sorted.filter((file) => !isLongest(file))];
+  }
+}
+
 const common = {
   pool: "forks",
   // What other work on the machine spoils is measured once more; a row of the plan that fails has failed.
@@ -50,6 +64,7 @@ const common = {
 export default defineConfig({
   test: {
     teardownTimeout: 10_000,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
