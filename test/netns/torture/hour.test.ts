@@ -27,9 +27,9 @@ import { amount, TORTURE } from "../../helpers/full.ts";
 
 const { left: LEFT, right: RIGHT } = ADDRESSES;
 const PERIODS = amount({ quick: 0, short: 3, full: 12 });
-const PERIOD_SECONDS = amount({ quick: 0, short: 60, full: 300 });
-/** Heap that may be gained in an hour, MB; over three minutes the compiler's own growth shows. */
-const MOST_SLOPE = amount({ quick: 0, short: 20, full: 1 });
+const PERIOD_SECONDS = amount({ quick: 0, short: 45, full: 300 });
+/** Heap that may be gained in an hour, MB; over two minutes the compiler's own growth shows. */
+const MOST_SLOPE = amount({ quick: 0, short: 30, full: 1 });
 /** Of the whole time, before the slope is taken. */
 const WARM_UP = 0.25;
 const METRICS = "127.0.0.1:9586";
