@@ -140,7 +140,9 @@ it("a process that comes too late finds what it has set undone", async () => {
     adoptUdp(native, udp, { address, port: PORT, wish: { gso: false, gro: false } });
     const between = await setOn(left);
 
-    await expect(postTo(left.socketPath, API_PATH.handOverDone)).rejects.toThrow("too late");
+    await expect(postTo(left.socketPath, `${API_PATH.handOverDone}?of=1`)).rejects.toThrow(
+      "too late",
+    );
 
     await until("what was set", 5_000, async () =>
       (await setOn(left)) === before ? true : undefined,
